@@ -1,0 +1,55 @@
+"""Every knob of the service, read from the environment and ``.env``."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """``T2V_<NAME>`` in the environment sets a field. The two outside credentials, ``MONGO_URI`` and ``HF_TOKEN``,
+    are read by ``authentication.py``."""
+
+    model_config = SettingsConfigDict(env_prefix="T2V_", env_file=".env", extra="ignore", frozen=True)
+
+    # Where it listens
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    role: Literal["all", "api", "dispatcher"] = "all"
+
+    # What it keeps
+    data_dir: Path = Path("data")
+    database: str = Field("text_to_video", min_length=1, max_length=38)
+    video_ttl_hours: float = Field(24 * 7, gt=0, description="Age at which a clip's file goes; its record stays.")
+    video_budget_mb: int = Field(10_000, gt=0, description="Disk for clips; past it the oldest go first.")
+
+    # What it runs
+    model: str = Field("auto", description="A catalogue name, a folder in diffusers layout, or auto.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    offload: Literal["auto", "none", "model", "sequential"] = "auto"
+    vae_slicing: Literal["auto", "on", "off"] = "auto"
+    preload: bool = Field(True, description="Load the default model at start instead of at the first job.")
+    idle_unload_seconds: float = Field(0, ge=0, description="Free the device after so long without a job; 0 never.")
+    checkpoint_cache: Path | None = Field(None, description="Folder for hub downloads.")
+    offline: bool = Field(False, description="Never ask the hub.")
+    embed_metadata: bool = Field(True, description="Write prompt and parameters into the MP4.")
+
+    # How jobs are run
+    max_attempts: int = Field(3, ge=1)
+    job_timeout_seconds: float = Field(1800, gt=0)
+    lease_seconds: float = Field(30, gt=0)
+    poll_seconds: float = Field(1.0, gt=0, description="How often the queue is looked at without a wake-up.")
+    cancel_grace_seconds: float = Field(10, gt=0, description="A worker that does not stop by then is killed.")
+    shutdown_grace_seconds: float = Field(30, ge=0, description="Running jobs may finish for so long at SIGTERM.")
+    max_queued: int = Field(1000, ge=1, description="Jobs that may wait; past it POST /videos answers 503.")
+
+    # Who may call it
+    api_keys: SecretStr = Field(SecretStr(""), description="name:sha256 pairs, comma-separated.")
+    signing_key: SecretStr | None = Field(None, description="Signs expiring links; drawn and kept when not set.")
+    cors_origins: str = Field("", description="Allowed origins, comma-separated.")
+
+    # What it says
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = "auto"

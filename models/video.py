@@ -1,0 +1,77 @@
+"""What a caller asks for, and what a finished clip is."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_PROMPT_CHARS = 4_000
+MAX_SEED = 2**32 - 1
+
+Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARS)]
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+
+
+class VideoCreate(BaseModel):
+    """A request for one clip. What is left out takes the model's default; the seed is drawn at random."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"prompt": "a red circle moving left"},
+                {"prompt": "a blue star moving up on a white background", "seed": 7, "num_inference_steps": 20},
+            ]
+        },
+    )
+
+    prompt: Prompt = Field(description="What the clip shows.")
+    negative_prompt: str | None = Field(
+        None, max_length=MAX_PROMPT_CHARS, description="What the clip should not show."
+    )
+    model: str | None = Field(None, max_length=200, description="A name from GET /models.")
+    width: int | None = Field(None, ge=1, description="Pixels.")
+    height: int | None = Field(None, ge=1, description="Pixels.")
+    num_frames: int | None = Field(None, ge=1, description="Frames in the clip.")
+    fps: int | None = Field(None, ge=1, description="Frames a second at which the clip plays.")
+    num_inference_steps: int | None = Field(None, ge=1, description="Denoising steps.")
+    guidance_scale: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Classifier-free guidance; 1 or less switches it off."
+    )
+    scheduler: str | None = Field(None, max_length=64, description="A sampler's name from GET /models.")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Equal seeds give equal clips on one machine.")
+    metadata: dict[MetadataKey, MetadataValue] = Field(
+        default_factory=dict, max_length=16, description="The caller's own key-value pairs, kept with the job."
+    )
+
+
+class VideoParams(BaseModel):
+    """Every parameter of a generation, complete: running it again gives the same clip."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    num_frames: int
+    fps: int
+    num_inference_steps: int
+    guidance_scale: float
+    scheduler: str
+    seed: int
+
+
+class Video(BaseModel):
+    """Facts of a finished MP4, as probed from the file itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size_bytes: int
+    sha256: str
+    width: int
+    height: int
+    fps: float
+    num_frames: int
+    duration_seconds: float
+    codec: str

@@ -1,0 +1,224 @@
+"""The models this service can run. Pure data: adding a sibling is one entry."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
+
+SCHEDULERS: Mapping[str, str] = {
+    "dpm++": "DPMSolverMultistepScheduler",
+    "ddim": "DDIMScheduler",
+    "ddpm": "DDPMScheduler",
+    "deis": "DEISMultistepScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler_a": "EulerAncestralDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "lms": "LMSDiscreteScheduler",
+    "pndm": "PNDMScheduler",
+    "unipc": "UniPCMultistepScheduler",
+}
+"""The API's scheduler names and the diffusers classes they stand for."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Closed interval; values are ``minimum`` plus a multiple of ``multiple_of``."""
+
+    minimum: int
+    maximum: int
+    multiple_of: int = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask of a model. Sizes in pixels.
+
+    ``max_pixels`` bounds width × height × num_frames, which decides memory and time.
+    """
+
+    width: Range
+    height: Range
+    num_frames: Range
+    max_pixels: int
+    fps: Range = Range(1, 60)
+    num_inference_steps: Range = Range(1, 200)
+    guidance_scale: tuple[float, float] = (0.0, 30.0)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    width: int
+    height: int
+    num_frames: int
+    fps: int
+    num_inference_steps: int
+    guidance_scale: float
+    scheduler: str
+    negative_prompt: str = ""
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One model.
+
+    Attributes:
+        checkpoint: A repository on the hub, or a folder in diffusers layout.
+        revision: The commit on the hub that is used; None for a folder.
+        variant: The weights' variant (``fp16``), or None.
+        pipeline_class: The diffusers class that loads it.
+        memory_gib: Device memory at the default size in half precision, without offload.
+        commercial_use: Whether the weights' licence allows it.
+    """
+
+    name: str
+    description: str
+    checkpoint: str
+    revision: str | None
+    variant: str | None
+    pipeline_class: str
+    limits: Limits
+    defaults: Defaults
+    memory_gib: float
+    licence: str
+    commercial_use: bool
+    schedulers: tuple[str, ...] = tuple(SCHEDULERS)
+
+
+_REFERENCE_LIMITS = Limits(
+    width=Range(128, 1024, 64),
+    height=Range(128, 1024, 64),
+    num_frames=Range(1, 128),
+    max_pixels=64 * 576 * 320,
+)
+
+_ENTRIES = (
+    CatalogueEntry(
+        name="text-to-video-ms-1.7b",
+        description="ModelScope text-to-video, 1.7 billion parameters, 256×256.",
+        checkpoint="damo-vilab/text-to-video-ms-1.7b",
+        revision="8227dddca75a8561bf858d604cc5dae52b954d01",
+        variant="fp16",
+        pipeline_class="TextToVideoSDPipeline",
+        limits=_REFERENCE_LIMITS,
+        defaults=Defaults(
+            width=256,
+            height=256,
+            num_frames=16,
+            fps=8,
+            num_inference_steps=25,
+            guidance_scale=9.0,
+            scheduler="dpm++",
+        ),
+        memory_gib=6.0,
+        licence="CC-BY-NC-4.0",
+        commercial_use=False,
+    ),
+    CatalogueEntry(
+        name="zeroscope_v2_576w",
+        description="Zeroscope v2, a watermark-free sibling of ModelScope text-to-video, 576×320.",
+        checkpoint="cerspense/zeroscope_v2_576w",
+        revision="6963642a64dbefa93663d1ecebb4ceda2d9ecb28",
+        variant=None,
+        pipeline_class="TextToVideoSDPipeline",
+        limits=_REFERENCE_LIMITS,
+        defaults=Defaults(
+            width=576,
+            height=320,
+            num_frames=24,
+            fps=8,
+            num_inference_steps=40,
+            guidance_scale=9.0,
+            scheduler="dpm++",
+        ),
+        memory_gib=8.0,
+        licence="CC-BY-NC-4.0",
+        commercial_use=False,
+    ),
+    CatalogueEntry(
+        name="demo",
+        description="A small model trained on drawn shapes: colour, shape, direction, background. Runs on a CPU.",
+        checkpoint=str(REPOSITORY_ROOT / "checkpoints" / "demo"),
+        revision=None,
+        variant=None,
+        pipeline_class="TextToVideoSDPipeline",
+        limits=Limits(
+            width=Range(64, 64, 8),
+            height=Range(64, 64, 8),
+            num_frames=Range(1, 16),
+            max_pixels=16 * 64 * 64,
+            num_inference_steps=Range(1, 100),
+        ),
+        defaults=Defaults(
+            width=64,
+            height=64,
+            num_frames=8,
+            fps=8,
+            num_inference_steps=20,
+            guidance_scale=4.0,
+            scheduler="dpm++",
+        ),
+        memory_gib=0.5,
+        licence="MIT",
+        commercial_use=True,
+    ),
+)
+
+
+class Catalogue:
+    """The models by name, and which of them answers a request that names none."""
+
+    def __init__(self, entries: Mapping[str, CatalogueEntry], default: str) -> None:
+        if default not in entries:
+            raise ValueError(f"model {default!r} is not in the catalogue: {', '.join(entries)}, or a folder")
+        self._entries = dict(entries)
+        self.default = default
+
+    @classmethod
+    def create(cls, model: str) -> "Catalogue":
+        """The built-in models, with ``model`` as default.
+
+        ``model`` is a name from the catalogue, or a folder in diffusers layout, which joins under the folder's
+        name with the reference model's limits and defaults. Raises ValueError for anything else.
+        """
+        entries = {entry.name: entry for entry in _ENTRIES}
+        if model in entries:
+            return cls(entries, model)
+        folder = Path(model).expanduser()
+        if not (folder / "model_index.json").is_file():
+            raise ValueError(
+                f"model {model!r} is neither in the catalogue ({', '.join(entries)}) "
+                "nor a folder with a model_index.json"
+            )
+        local = _local_entry(folder.resolve())
+        return cls(entries | {local.name: local}, local.name)
+
+    def __iter__(self) -> Iterator[CatalogueEntry]:
+        return iter(self._entries.values())
+
+    def get(self, name: str) -> CatalogueEntry | None:
+        return self._entries.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._entries)
+
+
+def _local_entry(folder: Path) -> CatalogueEntry:
+    reference = _ENTRIES[0]
+    has_fp16 = any(folder.glob("unet/*.fp16.*"))
+    return CatalogueEntry(
+        name=folder.name,
+        description=f"A local checkpoint in {folder.name}/.",
+        checkpoint=str(folder),
+        revision=None,
+        variant="fp16" if has_fp16 else None,
+        pipeline_class=reference.pipeline_class,
+        limits=Limits(
+            width=Range(16, 1024, 8), height=Range(16, 1024, 8), num_frames=Range(1, 128), max_pixels=64 * 576 * 320
+        ),
+        defaults=reference.defaults,
+        memory_gib=reference.memory_gib,
+        licence="unknown",
+        commercial_use=False,
+    )

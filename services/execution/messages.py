@@ -1,0 +1,122 @@
+"""What crosses the boundary between the service and a worker: frozen, picklable values without torch."""
+
+from dataclasses import dataclass, field
+
+from models.job import Timings
+from models.video import VideoParams
+from services.catalogue import CatalogueEntry
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """How a worker loads models.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        offload: ``auto``, ``none``, ``model`` or ``sequential`` (accelerate's CPU offload).
+        vae_slicing: ``auto``, ``on`` or ``off``.
+        cache_dir: Where hub downloads are kept; None for the library's own folder.
+        local_files_only: Never ask the hub.
+        embed_metadata: Write prompt and parameters into the MP4.
+        token: Hugging Face token, or None.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    offload: str = "auto"
+    vae_slicing: str = "auto"
+    cache_dir: str | None = None
+    local_files_only: bool = False
+    embed_metadata: bool = True
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One job, complete."""
+
+    job_id: str
+    model: CatalogueEntry
+    params: VideoParams
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``step`` of ``total`` denoising steps are done; step 0 is sent when sampling begins."""
+
+    job_id: str
+    step: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A finished clip: the MP4's and the thumbnail's (WebP) bytes, and what happened on the way."""
+
+    job_id: str
+    video: bytes = field(repr=False)
+    thumbnail: bytes = field(repr=False)
+    timings: Timings
+    prompt_truncated: bool = False
+    dropped_text: str | None = None
+    unknown_words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job's own failure; the worker lives on. ``code`` is one of the job error codes."""
+
+    job_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has started; ``device`` is what it found, e.g. ``cuda:0 (NVIDIA H200)`` or ``cpu``."""
+
+    device: str
+
+
+@dataclass(frozen=True)
+class ModelsChanged:
+    """Names of the models that the worker holds now."""
+
+    loaded: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    request: GenerationRequest
+
+
+@dataclass(frozen=True)
+class Load:
+    """Load a model ahead of its first job."""
+
+    model: CatalogueEntry
+
+
+@dataclass(frozen=True)
+class UnloadIdle:
+    """Free every model that is loaded."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Shutdown:
+    pass
+
+
+Command = Run | Load | UnloadIdle | Cancel | Shutdown
+Event = Ready | ModelsChanged | Progress | Completed | Failed | Cancelled
