@@ -1,0 +1,90 @@
+"""What happens to jobs, told to whoever listens inside this process. The database stays the truth."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from models.job import Job
+
+
+class Subscription:
+    """The newest snapshot of one job; a slow reader skips the ones in between."""
+
+    def __init__(self) -> None:
+        self._newest: Job | None = None
+        self._arrived = asyncio.Event()
+
+    async def next(self, timeout: float) -> Job | None:
+        """The newest snapshot not seen yet, or None after ``timeout`` seconds without one."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._arrived.wait()
+        except TimeoutError:
+            return None
+        self._arrived.clear()
+        return self._newest
+
+    def put(self, job: Job) -> None:
+        if self._newest is not None and self._newest.status.is_final:
+            return
+        self._newest = job
+        self._arrived.set()
+
+
+class EventHub:
+    """Hands news from the dispatcher to the endpoints and back. Everything runs on one event loop.
+
+    News of other processes does not come by here: readers poll the database as well.
+    """
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[str, set[Subscription]] = {}
+        self._cancellations: dict[str, asyncio.Event] = {}
+        self._work = asyncio.Event()
+
+    def publish(self, job: Job) -> None:
+        """Hand the newest snapshot of a job, progress included, to its subscribers."""
+        for subscription in self._subscriptions.get(job.id, ()):
+            subscription.put(job)
+
+    @contextmanager
+    def subscribe(self, job_id: str) -> Iterator[Subscription]:
+        """Snapshots of a job published from now on."""
+        subscription = Subscription()
+        subscriptions = self._subscriptions.setdefault(job_id, set())
+        subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            subscriptions.discard(subscription)
+            if not subscriptions and self._subscriptions.get(job_id) is subscriptions:
+                del self._subscriptions[job_id]
+
+    def wake(self) -> None:
+        """Say that a job was queued."""
+        self._work.set()
+
+    async def wait_for_work(self, timeout: float) -> None:
+        """Return when a job was queued since the last call, or after ``timeout`` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._work.wait()
+        except TimeoutError:
+            return
+        self._work.clear()
+
+    def notify_cancel(self, job_id: str) -> None:
+        """Say that the record of a job asks for its cancellation, so that its runner looks at once."""
+        if (requested := self._cancellations.get(job_id)) is not None:
+            requested.set()
+
+    @contextmanager
+    def cancellations(self, job_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever ``notify_cancel`` names the job. For the one runner of the job."""
+        requested = asyncio.Event()
+        self._cancellations[job_id] = requested
+        try:
+            yield requested
+        finally:
+            if self._cancellations.get(job_id) is requested:
+                del self._cancellations[job_id]
