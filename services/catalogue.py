@@ -64,7 +64,7 @@ class CatalogueEntry:
 
     Attributes:
         checkpoint: A repository on the hub, or a folder in diffusers layout.
-        revision: The commit on the hub that is used; None for a folder.
+        revision: The commit or branch on the hub that is used; None for a folder.
         variant: The weights' variant (``fp16``), or None.
         pipeline_class: The diffusers class that loads it.
         memory_gib: Device memory at the default size in half precision, without offload.
@@ -136,8 +136,29 @@ _ENTRIES = (
         commercial_use=False,
     ),
     CatalogueEntry(
+        name="videocrafter2",
+        description="VideoCrafter2 converted to diffusers layout, 512×320.",
+        checkpoint="adamdad/videocrafterv2_diffusers",
+        revision="main",
+        variant=None,
+        pipeline_class="TextToVideoSDPipeline",
+        limits=_REFERENCE_LIMITS,
+        defaults=Defaults(
+            width=512,
+            height=320,
+            num_frames=16,
+            fps=8,
+            num_inference_steps=30,
+            guidance_scale=12.0,
+            scheduler="ddim",
+        ),
+        memory_gib=8.0,
+        licence="CC-BY-NC-4.0",
+        commercial_use=False,
+    ),
+    CatalogueEntry(
         name="demo",
-        description="A small model trained on drawn shapes: colour, shape, direction, background. Runs on a CPU.",
+        description="A small model trained on drawn shapes, for machines without a GPU.",
         checkpoint=str(REPOSITORY_ROOT / "checkpoints" / "demo"),
         revision=None,
         variant=None,
@@ -178,8 +199,8 @@ class Catalogue:
     def create(cls, model: str) -> "Catalogue":
         """The built-in models, with ``model`` as default.
 
-        ``model`` is a name from the catalogue, or a folder in diffusers layout, which joins under the folder's
-        name with the reference model's limits and defaults. Raises ValueError for anything else.
+        ``model`` is a name from the catalogue, or a folder in diffusers layout, which joins under its own
+        name with the reference model's defaults. Raises ValueError for anything else.
         """
         entries = {entry.name: entry for entry in _ENTRIES}
         if model in entries:
@@ -215,7 +236,10 @@ def _local_entry(folder: Path) -> CatalogueEntry:
         variant="fp16" if has_fp16 else None,
         pipeline_class=reference.pipeline_class,
         limits=Limits(
-            width=Range(16, 1024, 8), height=Range(16, 1024, 8), num_frames=Range(1, 128), max_pixels=64 * 576 * 320
+            width=Range(16, 1024, 8),
+            height=Range(16, 1024, 8),
+            num_frames=Range(1, 128),
+            max_pixels=_REFERENCE_LIMITS.max_pixels,
         ),
         defaults=reference.defaults,
         memory_gib=reference.memory_gib,

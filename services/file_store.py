@@ -74,7 +74,7 @@ class FileStore:
         return facts
 
     def delete(self, job_id: str, fence: int | None = None) -> None:
-        """Delete a clip and its thumbnail, or every fence's when ``fence`` is None. Missing files are fine."""
+        """Delete a clip and its thumbnail, or all of a job's if ``fence`` is None. Missing files are fine."""
         fences = (
             [fence] if fence is not None else [file.fence for file in self.stored() if file.job_id == job_id]
         )
