@@ -20,6 +20,10 @@ class WorkerLost(Exception):
     """The worker died, or hung and was killed, while running the job; another attempt may succeed."""
 
 
+class WorkerUnavailable(WorkerLost):
+    """No worker could be started, so the job was not touched: this was no attempt."""
+
+
 class GenerationCancelled(Exception):
     """Raised by a generator when ``is_cancelled`` answered True between two steps."""
 
@@ -71,12 +75,13 @@ class Executor(Protocol):
         """Whether a worker is up (or being restarted after a first success)."""
 
     async def load(self, model: CatalogueEntry) -> None:
-        """Preload a model."""
+        """Preload a model. Raises ExecutionFailed or WorkerLost."""
 
-    async def run(
-        self, request: GenerationRequest, on_progress: Callable[[Progress], None]
-    ) -> Completed:
-        """Make one clip. Raises ExecutionFailed or WorkerLost.
+    async def unload(self) -> None:
+        """Free the device of every model. Raises ExecutionFailed or WorkerLost."""
+
+    async def run(self, request: GenerationRequest, on_progress: Callable[[Progress], None]) -> Completed:
+        """Make one clip. Raises ExecutionFailed or WorkerLost. ``on_progress`` is called on the event loop.
 
         Cancelling the awaiting task stops the generation within one step; a worker that does not obey within
         the grace period is killed and replaced. ``run`` returns to its caller only when the slot is free again.

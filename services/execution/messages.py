@@ -92,20 +92,28 @@ class ModelsChanged:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The first thing a worker is told: which generator to build (``package.module:Class``), and how."""
+
+    generator: str
+    config: GeneratorConfig
+
+
+@dataclass(frozen=True)
 class Run:
     request: GenerationRequest
 
 
 @dataclass(frozen=True)
 class Load:
-    """Load a model ahead of its first job."""
+    """Load a model ahead of its first job. Answered by ModelsChanged, or by Failed with an empty ``job_id``."""
 
     model: CatalogueEntry
 
 
 @dataclass(frozen=True)
 class UnloadIdle:
-    """Free every model that is loaded."""
+    """Free every model that is loaded. Answered as Load is."""
 
 
 @dataclass(frozen=True)
@@ -118,5 +126,5 @@ class Shutdown:
     pass
 
 
-Command = Run | Load | UnloadIdle | Cancel | Shutdown
+Command = Start | Run | Load | UnloadIdle | Cancel | Shutdown
 Event = Ready | ModelsChanged | Progress | Completed | Failed | Cancelled
