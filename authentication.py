@@ -1,0 +1,133 @@
+"""Who may call the service, and the credentials it uses elsewhere.
+
+``python -m authentication create NAME`` draws an API key, prints it once, and prints the entry for ``T2V_API_KEYS``.
+"""
+
+import argparse
+import hashlib
+import hmac
+import re
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.errors import Unauthenticated
+
+LOCAL_OWNER = "local"
+"""The owner of every job while no API key is configured."""
+
+_ENTRY = re.compile(r"(?P<name>[A-Za-z0-9_.-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+class Credentials(BaseSettings):
+    """The two outside credentials, from the environment or ``.env``; read when the class is called.
+
+    Attributes:
+        auth: Hugging Face token (``HF_TOKEN``) for gated checkpoints, or None.
+        mongo: MongoDB connection string (``MONGO_URI``), or None for the embedded server.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)
+
+    auth: SecretStr | None = Field(None, validation_alias="HF_TOKEN")
+    mongo: SecretStr | None = Field(None, validation_alias="MONGO_URI")
+
+    @field_validator("auth", "mongo")
+    @classmethod
+    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value and value.get_secret_value().strip() else None
+
+
+def digest_of(key: str) -> str:
+    """SHA-256 in hex: enough for keys of 256 random bits, which no dictionary holds."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ApiKeys:
+    """The hashed keys and their owners. An owner may have several keys."""
+
+    entries: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "ApiKeys":
+        """Read ``name:sha256hex,…``. Raises ValueError that names the entry's place, never its content."""
+        entries = []
+        for place, entry in enumerate(filter(None, (part.strip() for part in text.split(","))), start=1):
+            match = _ENTRY.fullmatch(entry)
+            if match is None:
+                raise ValueError(
+                    f"entry {place} is not name:sha256 with 64 hex digits "
+                    "(python -m authentication create NAME prints one)"
+                )
+            entries.append((match["name"], match["digest"].lower()))
+        return cls(tuple(entries))
+
+    @property
+    def required(self) -> bool:
+        return bool(self.entries)
+
+    def owner_of(self, key: str) -> str | None:
+        """The owner of ``key``, or None. Every entry is compared, in constant time."""
+        digest, owner = digest_of(key), None
+        for name, expected in self.entries:
+            if hmac.compare_digest(digest, expected) and owner is None:
+                owner = name
+        return owner
+
+    def authenticate(self, authorization: str | None, x_api_key: str | None) -> str:
+        """The owner who presents a key in either header. Raises Unauthenticated."""
+        if not self.required:
+            return LOCAL_OWNER
+        key = _presented_key(authorization, x_api_key)
+        if key is None:
+            raise Unauthenticated(
+                "An API key is needed: send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
+                code="missing_api_key",
+                headers=_CHALLENGE,
+            )
+        owner = self.owner_of(key)
+        if owner is None:
+            raise Unauthenticated("The API key is not known.", headers=_CHALLENGE)
+        return owner
+
+
+def _presented_key(authorization: str | None, x_api_key: str | None) -> str | None:
+    if authorization:
+        scheme, _, value = authorization.partition(" ")
+        if scheme.lower() == "bearer" and value.strip():
+            return value.strip()
+    return x_api_key or None
+
+
+def create_key(name: str) -> tuple[str, str]:
+    """A new key and its ``name:sha256`` entry. Raises ValueError for a name that does not fit."""
+    key = f"t2v_{secrets.token_urlsafe(32)}"
+    entry = f"{name}:{digest_of(key)}"
+    if not _ENTRY.fullmatch(entry):
+        raise ValueError("a name has 1 to 64 letters, digits, dots, dashes or underscores")
+    return key, entry
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m authentication", description="Make API keys.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="draw a new key and print it once")
+    create.add_argument("name", help="whom the key belongs to; owners see only their own jobs")
+    try:
+        key, entry = create_key(parser.parse_args(arguments).name)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"Key, shown only now:          {key}")
+    print(f"Add to T2V_API_KEYS (.env):   {entry}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

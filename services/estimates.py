@@ -1,0 +1,63 @@
+"""When a job will probably be done."""
+
+import time
+from datetime import datetime
+from typing import Protocol
+
+from models.job import Job, JobStatus
+
+_REMEMBER_SECONDS = 5.0
+
+
+class History(Protocol):
+    """What the estimate needs of the job store."""
+
+    async def count_queued(self, *, limit: int, before: str | None = None) -> int: ...
+
+    async def average_seconds(self, model: str) -> float | None: ...
+
+
+class Estimator:
+    """Queue positions and remaining seconds. Averages are remembered for a few seconds, per model."""
+
+    def __init__(self, history: History, max_queued: int) -> None:
+        self._history = history
+        self._max_queued = max_queued
+        self._averages: dict[str, tuple[float, float | None]] = {}
+
+    async def queue_position(self, job: Job) -> int | None:
+        """Jobs ahead of this one in the queue; None unless it waits there."""
+        if job.status is not JobStatus.QUEUED:
+            return None
+        return await self._history.count_queued(limit=self._max_queued, before=job.id)
+
+    async def remaining_seconds(self, job: Job, queue_position: int | None, now: datetime) -> float | None:
+        """Seconds until the job is done; None where nothing is known."""
+        if job.status is JobStatus.IN_PROGRESS and not job.cancel_requested:
+            if (sampling := sampling_seconds_left(job, now)) is not None:
+                return sampling
+            average = await self._average(job.model)
+            if average is None or job.started_at is None:
+                return None
+            return round(max(0.0, average - (now - job.started_at).total_seconds()), 1)
+        if queue_position is not None:
+            average = await self._average(job.model)
+            # The job that runs now is counted whole: an estimate may be kept, never be broken.
+            return None if average is None else round((queue_position + 1) * average, 1)
+        return None
+
+    async def _average(self, model: str) -> float | None:
+        read_at, average = self._averages.get(model, (float("-inf"), None))
+        if time.monotonic() - read_at > _REMEMBER_SECONDS:
+            average = await self._history.average_seconds(model)
+            self._averages[model] = (time.monotonic(), average)
+        return average
+
+
+def sampling_seconds_left(job: Job, now: datetime) -> float | None:
+    """From the time the steps took so far; None until one is done."""
+    done, total = job.progress.step, job.progress.total
+    if job.started_at is None or done < 1 or total < 1:
+        return None
+    elapsed = (now - job.started_at).total_seconds() - (job.timings.load or 0.0)
+    return round(max(0.0, elapsed) / done * max(0, total - done), 1)

@@ -1,0 +1,98 @@
+"""From what a caller asks to every parameter of a generation, checked against the model's limits."""
+
+import secrets
+from typing import TypeVar
+
+from models.video import MAX_SEED, VideoCreate, VideoParams
+from services.catalogue import Catalogue, CatalogueEntry, Range
+from services.errors import InvalidRequest
+
+T = TypeVar("T")
+
+
+def resolve_model(request: VideoCreate, catalogue: Catalogue) -> CatalogueEntry:
+    """The model that the request names, or the default one. Raises InvalidRequest."""
+    name = request.model or catalogue.default
+    entry = catalogue.get(name)
+    if entry is None:
+        raise InvalidRequest(
+            f"model: there is no model {name[:100]!r}; available: {', '.join(catalogue.names)}.",
+            code="model_not_found",
+            param="model",
+        )
+    return entry
+
+
+def complete_params(request: VideoCreate, entry: CatalogueEntry) -> VideoParams:
+    """Fill in the model's defaults and draw the seed. Raises InvalidRequest naming field, limit and accepted values."""
+    limits, defaults = entry.limits, entry.defaults
+    scheduler = request.scheduler or defaults.scheduler
+    if scheduler not in entry.schedulers:
+        raise InvalidRequest(
+            f"scheduler: {scheduler!r} is not offered by {entry.name}; "
+            f"accepted values: {', '.join(entry.schedulers)}.",
+            param="scheduler",
+        )
+    params = VideoParams(
+        prompt=request.prompt,
+        negative_prompt=_or(request.negative_prompt, defaults.negative_prompt),
+        width=_within("width", _or(request.width, defaults.width), limits.width, entry.name),
+        height=_within("height", _or(request.height, defaults.height), limits.height, entry.name),
+        num_frames=_within(
+            "num_frames", _or(request.num_frames, defaults.num_frames), limits.num_frames, entry.name
+        ),
+        fps=_within("fps", _or(request.fps, defaults.fps), limits.fps, entry.name),
+        num_inference_steps=_within(
+            "num_inference_steps",
+            _or(request.num_inference_steps, defaults.num_inference_steps),
+            limits.num_inference_steps,
+            entry.name,
+        ),
+        guidance_scale=_guidance(_or(request.guidance_scale, defaults.guidance_scale), entry),
+        scheduler=scheduler,
+        seed=_or(request.seed, secrets.randbelow(MAX_SEED + 1)),
+    )
+    pixels = params.width * params.height * params.num_frames
+    if pixels > limits.max_pixels:
+        frames = limits.max_pixels // (params.width * params.height)
+        advice = f"at {params.width}×{params.height} at most {frames} frames fit" if frames else "take a smaller size"
+        raise InvalidRequest(
+            f"num_frames: width × height × num_frames is {pixels}, and {entry.name} takes at most "
+            f"{limits.max_pixels}; {advice}.",
+            param="num_frames",
+        )
+    return params
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _within(field: str, value: int, limit: Range, model: str) -> int:
+    on_grid = (value - limit.minimum) % limit.multiple_of == 0
+    if limit.minimum <= value <= limit.maximum and on_grid:
+        return value
+    raise InvalidRequest(f"{field}: {_shown(value)} is not accepted by {model}; {_accepted(limit)}.", param=field)
+
+
+def _accepted(limit: Range) -> str:
+    if limit.minimum == limit.maximum:
+        return f"accepted value: {limit.minimum}"
+    step = f" in steps of {limit.multiple_of}" if limit.multiple_of > 1 else ""
+    return f"accepted values: {limit.minimum} to {limit.maximum}{step}"
+
+
+def _guidance(value: float, entry: CatalogueEntry) -> float:
+    minimum, maximum = entry.limits.guidance_scale
+    if not minimum <= value <= maximum:
+        raise InvalidRequest(
+            f"guidance_scale: {value:g} is not accepted by {entry.name}; "
+            f"accepted values: {minimum:g} to {maximum:g}.",
+            param="guidance_scale",
+        )
+    return value
+
+
+def _shown(value: int) -> str:
+    """A number as the caller wrote it, unless it fills pages (Python refuses to print past 4300 digits)."""
+    return str(value) if abs(value) < 10**20 else "the value"

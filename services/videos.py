@@ -1,0 +1,244 @@
+"""What can be done with clips and their jobs: make, find, watch, cancel, retry, delete."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from models.job import Job, JobProgress, JobStatus
+from models.responses import JobResponse
+from models.video import VideoCreate, VideoParams
+from services.catalogue import Catalogue
+from services.errors import Conflict, Expired, InvalidRequest, NotFound, Unavailable
+from services.estimates import Estimator
+from services.events import EventHub
+from services.file_store import FileStore
+from services.job_store import JobPage, JobQuery, JobStore, new_job_id, utc_now
+from services.validation import complete_params, resolve_model
+
+_HUB_SECONDS = 0.25
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Created:
+    job: Job
+    replayed: bool = False
+
+
+class VideoService:
+    """Everything takes the owner and sees that owner's jobs alone; ``owner=None`` sees all.
+
+    Args:
+        max_queued: Jobs that may wait before new ones are refused.
+        closing: Set when the service stops: whoever watches a job is let go.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        files: FileStore,
+        hub: EventHub,
+        catalogue: Catalogue,
+        *,
+        max_queued: int,
+        closing: asyncio.Event,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._hub = hub
+        self._catalogue = catalogue
+        self._max_queued = max_queued
+        self._closing = closing
+        self._estimator = Estimator(store, max_queued)
+
+    async def create(self, owner: str, request: VideoCreate, idempotency_key: str | None = None) -> Created:
+        """Queue a job. A key that was used before gives the job it was used for.
+
+        Raises:
+            InvalidRequest: a limit is broken, or the key was used with another body.
+            Unavailable: the queue is full.
+        """
+        entry = resolve_model(request, self._catalogue)
+        params = complete_params(request, entry)
+        job_id = new_job_id()
+        if idempotency_key is not None:
+            fingerprint = _fingerprint(request)
+            job_id, kept = await self._store.reserve_idempotency_key(owner, idempotency_key, fingerprint, job_id)
+            if kept != fingerprint:
+                raise InvalidRequest(
+                    "This Idempotency-Key was used with another request: take a new key.",
+                    code="idempotency_key_reused",
+                    param="Idempotency-Key",
+                )
+            if (existing := await self._store.get(job_id, owner=owner)) is not None:
+                return Created(existing, replayed=True)
+        await self._require_room()
+        job = _new_job(job_id, owner, entry.name, params, request.metadata)
+        return await self._queue(job)
+
+    async def retry(self, job_id: str, owner: str) -> Job:
+        """Queue a failed or cancelled job again, as a new job with the same parameters, seed included."""
+        old = await self.get(job_id, owner)
+        if old.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+            raise Conflict(
+                f"The job is {old.status}; only a failed or cancelled job can be retried.", code="not_retryable"
+            )
+        if self._catalogue.get(old.model) is None:
+            raise Conflict(f"The model {old.model!r} is no longer available.", code="model_not_found")
+        await self._require_room()
+        job = _new_job(new_job_id(), owner, old.model, old.params, old.metadata, retry_of=old.id)
+        return (await self._queue(job)).job
+
+    async def get(self, job_id: str, owner: str | None) -> Job:
+        """Raises NotFound for an unknown id, and for another owner's."""
+        job = await self._store.get(job_id, owner=owner)
+        if job is None:
+            raise NotFound(f"There is no job {job_id[:100]!r}.", code="job_not_found", param="id")
+        return job
+
+    async def list(self, query: JobQuery) -> JobPage:
+        return await self._store.list(query)
+
+    async def cancel(self, job_id: str, owner: str) -> Job:
+        """Cancel a queued job at once, or ask the one who runs it to stop. Raises Conflict when it has ended."""
+        job = await self._store.request_cancel(job_id, owner=owner)
+        if job is None:
+            return await self.get(job_id, owner)
+        if job.status in (JobStatus.COMPLETED, JobStatus.FAILED):
+            raise Conflict(f"The job is {job.status}: nothing is left to cancel.", code="job_ended")
+        if job.status is JobStatus.CANCELLED:
+            self._hub.publish(job)
+        else:
+            self._hub.notify_cancel(job.id)
+        return job
+
+    async def delete(self, job_id: str, owner: str) -> None:
+        """Delete the record and the files of a job that has ended. Raises Conflict while it has not."""
+        job = await self.get(job_id, owner)
+        if not job.status.is_final:
+            raise Conflict(f"The job is {job.status}: cancel it first, then delete it.", code="job_not_ended")
+        await self._store.delete(job_id, owner=owner)
+        await asyncio.to_thread(self._files.delete, job_id)
+
+    async def watch(self, job_id: str, owner: str | None) -> AsyncIterator[Job]:
+        """The job now, then at every change, until it has ended, is deleted, or the service stops.
+
+        Changes made in this process arrive at once, those of other processes within about a second.
+        Raises NotFound.
+        """
+        with self._hub.subscribe(job_id) as subscription:
+            current = await self.get(job_id, owner)
+            yield current
+            polled_at = time.monotonic()
+            while not current.status.is_final and not self._closing.is_set():
+                newer = await subscription.next(_HUB_SECONDS)
+                if newer is None and time.monotonic() - polled_at >= _POLL_SECONDS:
+                    newer = await self._store.get(job_id, owner=owner)
+                    polled_at = time.monotonic()
+                    if newer is None:
+                        return
+                if newer is not None and _is_news(newer, current):
+                    current = newer
+                    yield current
+
+    async def wait(self, job: Job, seconds: float) -> Job:
+        """The job once it has ended, or as it stands after ``seconds``."""
+        newest = job
+        try:
+            async with asyncio.timeout(seconds):
+                async for newest in self.watch(job.id, job.owner):
+                    pass
+        except TimeoutError:
+            pass
+        return newest
+
+    def require_file(self, job: Job) -> None:
+        """Raises Conflict unless the job is completed, Expired when its file is gone."""
+        if not job.status.is_final:
+            raise Conflict(
+                f"The clip is not finished: its job is {job.status}, {job.progress.percent:g}% done.",
+                code=f"video_{job.status}",
+                headers={"Retry-After": "1" if job.status is JobStatus.IN_PROGRESS else "2"},
+            )
+        if job.status is not JobStatus.COMPLETED or job.video is None:
+            why = f"{job.error.code}: {job.error.message}" if job.error else "it was asked to stop"
+            raise Conflict(f"There is no clip: its job is {job.status} ({why}).", code=f"video_{job.status}")
+        if job.file_expired:
+            raise Expired("The clip's file has expired; its job's record is kept.", code="video_expired")
+
+    async def responses(self, jobs: Sequence[Job]) -> "list[JobResponse]":
+        return [await self.response(job) for job in jobs]
+
+    async def response(self, job: Job) -> JobResponse:
+        """The job as its owner sees it, with position and estimate."""
+        position = await self._estimator.queue_position(job)
+        eta = await self._estimator.remaining_seconds(job, position, utc_now())
+        fields = {name: getattr(job, name) for name in JobResponse.model_fields if name in Job.model_fields}
+        return JobResponse(**fields, queue_position=position, eta_seconds=eta, urls=_urls(job))
+
+    async def _require_room(self) -> None:
+        if await self._store.count_queued(limit=self._max_queued) >= self._max_queued:
+            raise Unavailable(
+                f"The queue is full: {self._max_queued} jobs wait. Try again later.",
+                code="queue_full",
+                headers={"Retry-After": "10"},
+            )
+
+    async def _queue(self, job: Job) -> Created:
+        await self._store.insert(job)
+        self._hub.publish(job)
+        self._hub.wake()
+        return Created(job)
+
+
+def _new_job(
+    job_id: str,
+    owner: str,
+    model: str,
+    params: VideoParams,
+    metadata: dict[str, str],
+    retry_of: str | None = None,
+) -> Job:
+    return Job(
+        _id=job_id,
+        owner=owner,
+        model=model,
+        params=params,
+        progress=JobProgress(total=params.num_inference_steps),
+        metadata=metadata,
+        retry_of=retry_of,
+        created_at=utc_now(),
+    )
+
+
+def _fingerprint(request: VideoCreate) -> str:
+    """Equal for bodies that say the same, whatever their key order and spacing."""
+    said = request.model_dump(mode="json", exclude_unset=True)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _is_news(newer: Job, current: Job) -> bool:
+    """Whether a snapshot says something else, and is not an older one that was overtaken by a poll."""
+    if newer.fence < current.fence:
+        return False
+    both_run = newer.status == current.status == JobStatus.IN_PROGRESS
+    if newer.fence == current.fence and both_run and newer.progress.step < current.progress.step:
+        return False
+    return (newer.status, newer.fence, newer.progress, newer.cancel_requested) != (
+        current.status,
+        current.fence,
+        current.progress,
+        current.cancel_requested,
+    )
+
+
+def _urls(job: Job) -> dict[str, str]:
+    return {
+        "job": f"/jobs/{job.id}",
+        "events": f"/jobs/{job.id}/events",
+        "video": f"/videos/{job.id}",
+        "thumbnail": f"/videos/{job.id}/thumbnail",
+    }
