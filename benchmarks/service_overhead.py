@@ -2,9 +2,9 @@
 
     python -m benchmarks.service_overhead [--clips 20]
 
-Makes the same clips twice in one run: by the generator alone in this process, and one after another through HTTP
-and a running service (``Prefer: wait``), each in turn so that a drifting machine speed hits both. Prints both totals
-and their ratio.
+Makes the same clips twice in one run: by the generator alone in this process, and one after another through
+HTTP and a running service (``Prefer: wait``), in turn so that a drifting machine speed hits both. Prints both
+totals and their ratio.
 """
 
 import argparse
@@ -73,13 +73,10 @@ def main() -> None:
             for way in (alone, served) if seed % 2 else (served, alone):
                 way.append(run_alone(seed) if way is alone else run_served(url, seed))
 
+    for name, seconds in (("generator alone", alone), ("through HTTP", served)):
+        median = statistics.median(seconds)
+        print(f"{arguments.clips} clips, {name:16} {sum(seconds):8.3f} s, median {median:.3f} s")
     ratio = sum(served) / sum(alone)
-    print(
-        f"{arguments.clips} clips, generator alone  {sum(alone):8.3f} s, median {statistics.median(alone):.3f} s"
-    )
-    print(
-        f"{arguments.clips} clips, through HTTP     {sum(served):8.3f} s, median {statistics.median(served):.3f} s"
-    )
     print(f"total through HTTP / alone: {ratio:.4f} ({(ratio - 1) * 100:+.1f}%)")
 
 
