@@ -1,4 +1,4 @@
-"""The boundary between the dispatcher and whatever runs a generation, and between a worker and its generator."""
+"""The boundary between the dispatcher and whatever runs a generation; between a worker and its generator."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,7 +8,7 @@ from services.execution.messages import Completed, GenerationRequest, GeneratorC
 
 
 class ExecutionFailed(Exception):
-    """The job itself failed (``out_of_memory``, ``invalid_output``, ``model_unavailable``, …); do not retry."""
+    """The job itself failed (``out_of_memory``, ``invalid_output``, ``model_unavailable``, …): no retry."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class Generator(Protocol):
         on_progress: Callable[[Progress], None],
         is_cancelled: Callable[[], bool],
     ) -> Completed:
-        """Make one clip. Raises ExecutionFailed, or GenerationCancelled within one step of ``is_cancelled``."""
+        """Make one clip. Raises ExecutionFailed, or GenerationCancelled a step after ``is_cancelled``."""
 
 
 class Executor(Protocol):
@@ -84,7 +84,7 @@ class Executor(Protocol):
         """Make one clip. Raises ExecutionFailed or WorkerLost. ``on_progress`` is called on the event loop.
 
         Cancelling the awaiting task stops the generation within one step; a worker that does not obey within
-        the grace period is killed and replaced. ``run`` returns to its caller only when the slot is free again.
+        the grace period is killed and replaced. ``run`` returns only when the slot is free again.
         """
 
     async def __aenter__(self) -> "Executor": ...

@@ -106,7 +106,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Load:
-    """Load a model ahead of its first job. Answered by ModelsChanged, or by Failed with an empty ``job_id``."""
+    """Load a model ahead of its first job. Answered by ModelsChanged, or Failed with an empty ``job_id``."""
 
     model: CatalogueEntry
 
