@@ -1,0 +1,1 @@
+"""Trains the demo checkpoint from nothing on clips drawn by code, and measures it: python -m training"""
