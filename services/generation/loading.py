@@ -1,0 +1,159 @@
+"""Checkpoints from a folder or the hub to a pipeline on its device."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import httpx2
+import transformers
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError
+
+from services.catalogue import CatalogueEntry
+from services.execution.executor import ExecutionFailed
+from services.execution.messages import GeneratorConfig
+from services.generation.memory import Placement, is_out_of_memory
+
+SUPPORTED_PIPELINES = ("TextToVideoSDPipeline",)
+"""Classes whose parts the sampling loop knows how to use."""
+
+_NETWORK_ERRORS = (httpx2.TransportError, OfflineModeIsEnabled, ConnectionError, TimeoutError)
+
+
+def load_pipeline(entry: CatalogueEntry, placement: Placement, config: GeneratorConfig) -> Any:
+    """Load a catalogue entry's pipeline, weights in ``placement.dtype`` on ``placement.device``.
+
+    Safetensors are preferred; a checkpoint that has none is read as pickled tensors without code.
+
+    Raises:
+        ExecutionFailed: ``model_unavailable``, with what to do about it; ``out_of_memory``.
+    """
+    if entry.pipeline_class not in SUPPORTED_PIPELINES:
+        raise ExecutionFailed(
+            "model_unavailable",
+            f"model {entry.name!r} names the pipeline {entry.pipeline_class!r}; "
+            f"supported: {', '.join(SUPPORTED_PIPELINES)}",
+        )
+    _silence_libraries()
+    try:
+        pipe = getattr(diffusers, entry.pipeline_class).from_pretrained(
+            find_checkpoint(entry, config),
+            variant=entry.variant,
+            dtype=placement.dtype,
+            local_files_only=True,
+        )
+        _place(pipe, placement)
+    except ExecutionFailed:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ExecutionFailed(
+                "out_of_memory",
+                f"{placement.device} has no room for model {entry.name!r} (about {entry.memory_gib:g} GiB in "
+                "half precision); free memory there or set T2V_OFFLOAD=sequential",
+            ) from error
+        raise ExecutionFailed("model_unavailable", _explain(entry, error)) from error
+    longest = pipe.text_encoder.config.max_position_embeddings
+    pipe.tokenizer.model_max_length = min(pipe.tokenizer.model_max_length, longest)
+    return pipe
+
+
+def find_checkpoint(entry: CatalogueEntry, config: GeneratorConfig) -> Path:
+    """The checkpoint's folder; downloaded first where it is on the hub and not here yet."""
+    folder = Path(entry.checkpoint).expanduser()
+    if folder.is_absolute() or folder.is_dir():
+        if (folder / "model_index.json").is_file():
+            return folder
+        raise ExecutionFailed(
+            "model_unavailable",
+            f"model {entry.name!r}: {folder} is not a checkpoint in diffusers layout (no model_index.json); "
+            "restore the folder or choose another model",
+        )
+    try:
+        return _download(entry, config, local_files_only=config.local_files_only)
+    except _NETWORK_ERRORS:
+        if config.local_files_only:
+            raise
+        # diffusers falls back to its cache only for the errors of an older HTTP client.
+        return _download(entry, config, local_files_only=True)
+
+
+def _download(entry: CatalogueEntry, config: GeneratorConfig, *, local_files_only: bool) -> Path:
+    return Path(
+        diffusers.DiffusionPipeline.download(
+            entry.checkpoint,
+            revision=entry.revision,
+            variant=entry.variant,
+            cache_dir=config.cache_dir,
+            token=config.token,
+            local_files_only=local_files_only,
+        )
+    )
+
+
+def _place(pipe: Any, placement: Placement) -> None:
+    if placement.vae_slicing:
+        pipe.vae.enable_slicing()
+    if placement.offload == "model":
+        pipe.enable_model_cpu_offload(device=placement.device)
+    elif placement.offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=placement.device)
+    else:
+        pipe.to(placement.device)
+
+
+def _silence_libraries() -> None:
+    """No progress bars, no notice of a deprecated class: the service writes its own log."""
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def _explain(entry: CatalogueEntry, error: BaseException) -> str:
+    """What went wrong, from the most telling error in the chain, and what to do."""
+    where = f"model {entry.name!r} ({entry.checkpoint}{f' at {entry.revision}' if entry.revision else ''})"
+    chain = list(_chain(error))
+
+    def among(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(link, kinds) for link in chain)
+
+    if among(GatedRepoError):
+        return (
+            f"{where} is gated: accept its terms on huggingface.co and set HF_TOKEN to that account's token"
+        )
+    if among(RevisionNotFoundError):
+        return f"{where}: the hub has no such revision"
+    if among(RepositoryNotFoundError):
+        return f"{where} is not on the hub, or private: check the name, or set HF_TOKEN"
+    if among(*_NETWORK_ERRORS):
+        return f"{where} is not downloaded yet and the hub cannot be reached: connect, or use a local folder"
+    if among(HfHubHTTPError):
+        return f"{where} cannot be downloaded: {_first_line(error)}"
+    if among(LocalEntryNotFoundError):
+        return f"{where} is not downloaded yet and T2V_OFFLINE is set: unset it once, or use a local folder"
+    if among(SafetensorError, EOFError):
+        return f"{where} is damaged ({_first_line(error)}): delete it and download or restore it again"
+    if among(EntryNotFoundError, FileNotFoundError):
+        return f"{where} lacks a file: {_first_line(error)}"
+    return f"{where} cannot be loaded: {type(error).__name__}: {_first_line(error)}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
