@@ -2,8 +2,8 @@
 
 A Python child calls ``die_with_parent()`` first thing. Any other program is started as ``bound(argv)``.
 
-Linux ties the child to the *thread* that started it: start children from a thread that lives as long as the process
-(the main thread), never from a pool's.
+Linux ties the child to the *thread* that started it: start children from a thread that lives as long as the
+process (the main thread), never from a pool's.
 """
 
 import ctypes
@@ -25,8 +25,8 @@ def die_with_parent(parent_pid: int | None = None) -> None:
     """Have this process killed as soon as its parent is gone.
 
     Args:
-        parent_pid: Who the parent is; when it is gone already, this process ends at once. None takes the parent that
-            multiprocessing knows, or whoever is the parent now.
+        parent_pid: Who the parent is; when it is gone already, this process ends at once. None takes the
+            parent that multiprocessing knows, or whoever is the parent now.
 
     Raises:
         OSError: the kernel refused.
@@ -57,9 +57,10 @@ def _watch_parent(parent_pid: int) -> None:
 
 
 def guard(parent_pid: int, argv: Sequence[str]) -> int:
-    """Run ``argv``, kill it when the parent goes, pass signals on; for systems where a watch does not survive exec.
+    """Run ``argv``, kill it when the parent goes, pass signals on.
 
-    Returns its exit status, 128 + the signal's number when a signal ended it.
+    For systems where no watch survives exec. Returns its exit status, or 128 + the number of the signal that
+    ended it.
     """
     program = subprocess.Popen(list(argv))  # noqa: S603
 
@@ -80,10 +81,10 @@ def guard(parent_pid: int, argv: Sequence[str]) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     parent_pid, argv = int(arguments[0]), list(arguments[1:])
-    if sys.platform != "linux":
-        return guard(parent_pid, argv)
-    die_with_parent(parent_pid)
-    os.execvp(argv[0], argv)  # noqa: S606
+    if sys.platform == "linux":
+        die_with_parent(parent_pid)
+        os.execvp(argv[0], argv)  # noqa: S606
+    return guard(parent_pid, argv)
 
 
 if __name__ == "__main__":

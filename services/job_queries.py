@@ -1,0 +1,75 @@
+"""Which jobs, said in MongoDB's query language."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pymongo import IndexModel
+
+from models.job import Job, JobStatus
+
+INDEXES = [
+    IndexModel(fields)
+    for fields in (
+        ["status", "_id"],
+        ["owner", "_id"],
+        ["owner", "status", "_id"],
+        ["model", "status", "_id"],
+        ["status", "lease.expires_at"],
+        ["status", "file_expired", "expires_at"],
+    )
+]
+# The embedded server refuses documents of a collection with _id in a compound index.
+EMBEDDED_INDEXES = [IndexModel(field) for field in ("status", "owner", "model", "lease.expires_at")]
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """Which jobs, in which order, from where on.
+
+    Attributes:
+        q: Part of the prompt, in any case.
+        created_after, created_before: Both exclusive.
+        after: The id of the last job of the page before.
+    """
+
+    owner: str | None = None
+    status: JobStatus | None = None
+    model: str | None = None
+    q: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    after: str | None = None
+    limit: int = 20
+    order: Literal["asc", "desc"] = "desc"
+
+    def to_filter(self) -> dict[str, Any]:
+        """As MongoDB's query language says it."""
+        fields: dict[str, Any] = {}
+        if self.owner is not None:
+            fields["owner"] = self.owner
+        if self.status is not None:
+            fields["status"] = self.status.value
+        if self.model is not None:
+            fields["model"] = self.model
+        if self.q is not None:
+            # A regular expression may not hold a NUL itself.
+            pattern = re.escape(self.q).replace("\0", r"\x00")
+            fields["params.prompt"] = {"$regex": pattern, "$options": "i"}
+        created = {}
+        if self.created_after is not None:
+            created["$gt"] = self.created_after
+        if self.created_before is not None:
+            created["$lt"] = self.created_before
+        if created:
+            fields["created_at"] = created
+        if self.after is not None:
+            fields["_id"] = {"$gt" if self.order == "asc" else "$lt": self.after}
+        return fields
+
+
+@dataclass(frozen=True)
+class JobPage:
+    jobs: list[Job]
+    has_more: bool

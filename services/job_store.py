@@ -1,0 +1,395 @@
+"""Every MongoDB query of the service.
+
+A change of a job is a compare-and-set of one document on the token of its last write, so that of two writers
+one wins and a write that is delivered twice acts once. When a connection breaks in the middle, the document
+is read again: its token tells whether the write arrived.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import AutoReconnect, ConnectionFailure, DuplicateKeyError, ServerSelectionTimeoutError
+from ulid import ULID
+
+from models.job import Job, JobError, JobProgress, JobStatus, Timings
+from models.video import Video
+from services import job_transitions
+from services.errors import Unavailable
+from services.job_queries import EMBEDDED_INDEXES, INDEXES, JobPage, JobQuery
+from services.mongo import Database
+
+__all__ = [
+    "DatabaseUnavailable",
+    "JobPage",
+    "JobQuery",
+    "JobStore",
+    "new_job_id",
+    "utc_now",
+]
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+RETRY_PAUSE_SECONDS = 0.05
+CANDIDATES = 10
+AVERAGED_JOBS = 10
+EMBEDDED_SERVER_JOBS = 100_000
+FINAL = [status.value for status in JobStatus if status.is_final]
+
+
+Jobs = list[Job]  # the store's own ``list`` hides the builtin
+Result = TypeVar("Result")
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached; whether a write arrived is unknown."""
+
+    code = "database_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database cannot be reached. Try again in a few seconds.", headers={"Retry-After": "5"}
+        )
+
+
+def new_job_id() -> str:
+    """``video_`` + ULID; within a process each is greater than the one before."""
+    return f"video_{ULID()}"
+
+
+def utc_now() -> datetime:
+    """Now in whole milliseconds: MongoDB keeps no more."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _new_token() -> str:
+    # Neither 24 hex digits nor a UUID: the embedded server reads those as ids of other types.
+    return f"w_{secrets.token_hex(12)}"
+
+
+@asynccontextmanager
+async def _reachable() -> AsyncIterator[None]:
+    """Raises DatabaseUnavailable for what the driver raises when there is no answer."""
+    try:
+        yield
+    except ConnectionFailure as error:
+        raise DatabaseUnavailable from error
+
+
+class JobStore:
+    """The jobs and the idempotency keys. Any operation may raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._jobs = database.collection("jobs")
+        self._keys = database.collection("idempotency_keys")
+
+    async def create_indexes(self) -> None:
+        """Create what is missing; say so when the embedded server holds more than it serves quickly."""
+        async with _reachable():
+            await self._jobs.create_indexes(EMBEDDED_INDEXES if self._database.is_embedded else INDEXES)
+            await self._keys.create_index("created_at")
+        if self._database.is_embedded and await self._has_more_than(EMBEDDED_SERVER_JOBS):
+            logger.warning(
+                "The embedded database holds more than %d jobs and answers slowly; set MONGO_URI",
+                EMBEDDED_SERVER_JOBS,
+            )
+
+    async def _has_more_than(self, jobs: int) -> bool:
+        async with _reachable():
+            return bool(await self._jobs.find({}, {"_id": 1}).skip(jobs).limit(1).to_list(1))
+
+    async def ping(self) -> None:
+        async with _reachable():
+            await self._database.motor.command("ping")
+
+    # Reading
+
+    async def get(self, job_id: str, *, owner: str | None = None) -> Job | None:
+        """The job, of ``owner`` where one is given."""
+        fields = {"_id": job_id} if owner is None else {"_id": job_id, "owner": owner}
+        async with _reachable():
+            document = await self._jobs.find_one(fields)
+        return None if document is None else Job.model_validate(document)
+
+    async def list(self, query: JobQuery) -> JobPage:
+        """One page, ordered by id, which is the order of time."""
+        direction = ASCENDING if query.order == "asc" else DESCENDING
+        jobs = await self._find(query.to_filter(), [("_id", direction)], query.limit + 1)
+        return JobPage(jobs[: query.limit], has_more=len(jobs) > query.limit)
+
+    async def count_queued(self, *, limit: int, before: str | None = None) -> int:
+        """How many jobs wait, but at most ``limit``; only those ahead of ``before`` where it is given."""
+        fields: dict[str, Any] = {"status": JobStatus.QUEUED.value}
+        if before is not None:
+            fields["_id"] = {"$lt": before}
+        async with _reachable():
+            return len(await self._jobs.find(fields, {"_id": 1}).limit(limit).to_list(limit))
+
+    async def stalled(self, *, limit: int = 100) -> Jobs:
+        """Running jobs whose lease has expired by this machine's clock."""
+        fields = {"status": JobStatus.IN_PROGRESS.value, "lease.expires_at": {"$lt": utc_now()}}
+        return await self._find(fields, [("_id", ASCENDING)], limit)
+
+    async def expired_files(self, *, now: datetime, limit: int = 100) -> Jobs:
+        """Completed jobs whose file is past its age."""
+        fields = {"status": JobStatus.COMPLETED.value, "file_expired": False, "expires_at": {"$lte": now}}
+        return await self._find(fields, [("_id", ASCENDING)], limit)
+
+    async def completed_oldest_first(self, *, limit: int) -> Jobs:
+        """Completed jobs that still have their file."""
+        fields = {"status": JobStatus.COMPLETED.value, "file_expired": False}
+        return await self._find(fields, [("_id", ASCENDING)], limit)
+
+    async def average_seconds(self, model: str) -> float | None:
+        """How long the model's last few jobs took from start to end; None when there were none."""
+        fields = {"model": model, "status": JobStatus.COMPLETED.value}
+        jobs = await self._find(fields, [("_id", DESCENDING)], AVERAGED_JOBS)
+        seconds = [
+            (job.completed_at - job.started_at).total_seconds()
+            for job in jobs
+            if job.completed_at is not None and job.started_at is not None
+        ]
+        return sum(seconds) / len(seconds) if seconds else None
+
+    async def _find(self, fields: Mapping[str, Any], sort: Sequence[tuple[str, int]], limit: int) -> Jobs:
+        async with _reachable():
+            documents = await self._jobs.find(fields).sort(sort).limit(limit).to_list(limit)
+        return [Job.model_validate(document) for document in documents]
+
+    # Inserting and deleting
+
+    async def insert(self, job: Job) -> None:
+        """Store a new job; when this returns, it survives a crash of the server."""
+        document = job.to_document() | {"write_token": _new_token()}
+
+        async def attempt(in_doubt: bool) -> None:
+            try:
+                await self._jobs.insert_one(document)
+            except DuplicateKeyError:
+                stored = await self._jobs.find_one({"_id": job.id}) if in_doubt else None
+                if stored is None or stored["write_token"] != document["write_token"]:
+                    raise
+
+        await self._until_certain(attempt)
+
+    async def reserve_idempotency_key(
+        self, owner: str, key: str, fingerprint: str, job_id: str
+    ) -> tuple[str, str]:
+        """Bind the owner's key to a job; of many callers the first wins.
+
+        Returns:
+            The job id and the fingerprint of the request that hold the key.
+        """
+        digest = hashlib.sha256(b"\0".join([owner.encode(), key.encode()])).hexdigest()
+        key_id = f"key_{digest}"
+        document = {
+            "_id": key_id,
+            "owner": owner,
+            "fingerprint": fingerprint,
+            "job_id": job_id,
+            "created_at": utc_now(),
+        }
+
+        async def attempt(_in_doubt: bool) -> tuple[str, str]:
+            while True:
+                try:
+                    await self._keys.insert_one(document)
+                except DuplicateKeyError:
+                    holder = await self._keys.find_one({"_id": key_id})
+                    if holder is not None:  # else it was purged in between
+                        return holder["job_id"], holder["fingerprint"]
+                else:
+                    return job_id, fingerprint
+
+        return await self._until_certain(attempt)
+
+    async def purge_idempotency_keys(self, created_before: datetime) -> int:
+        """Forget old keys; returns how many."""
+        async with _reachable():
+            return int((await self._keys.delete_many({"created_at": {"$lt": created_before}})).deleted_count)
+
+    async def delete(self, job_id: str, *, owner: str | None = None) -> bool:
+        """Remove the record of a final job; False when there is none."""
+        fields: dict[str, Any] = {"_id": job_id, "status": {"$in": FINAL}}
+        if owner is not None:
+            fields["owner"] = owner
+
+        async def attempt(in_doubt: bool) -> bool:
+            if (await self._jobs.delete_one(fields)).deleted_count:
+                return True
+            return in_doubt and await self._jobs.find_one({"_id": job_id}) is None
+
+        return await self._until_certain(attempt)
+
+    # Transitions
+
+    async def claim(self, worker: str, lease_seconds: float) -> Job | None:
+        """Take the job whose turn it is; None when nothing waits."""
+        while candidates := await self._find(
+            {"status": JobStatus.QUEUED.value}, [("_id", ASCENDING)], CANDIDATES
+        ):
+            for candidate in candidates:
+                token = _new_token()
+
+                def change(job: Job, token: str = token) -> Job | None:
+                    return job_transitions.claimed(
+                        job, worker=worker, token=token, lease_seconds=lease_seconds, now=utc_now()
+                    )
+
+                claimed = await self._transition(candidate.id, change, seen=candidate)
+                if claimed is not None:
+                    return claimed
+        return None
+
+    async def renew(self, job: Job, lease_seconds: float, progress: JobProgress | None = None) -> Job | None:
+        """Keep the lease; returns the fresh record, or None when the job is no longer ours."""
+        return await self._transition(
+            job.id,
+            lambda current: job_transitions.renewed(
+                current, job, lease_seconds=lease_seconds, progress=progress, now=utc_now()
+            ),
+        )
+
+    async def complete(
+        self,
+        job: Job,
+        *,
+        video: Video,
+        timings: Timings,
+        expires_at: datetime,
+        prompt_truncated: bool = False,
+        dropped_text: str | None = None,
+        unknown_words: Sequence[str] = (),
+    ) -> Job | None:
+        """in_progress → completed; None when the job is no longer ours or is to be cancelled."""
+        return await self._transition(
+            job.id,
+            lambda current: job_transitions.completed(
+                current,
+                job,
+                video=video,
+                timings=timings,
+                expires_at=expires_at,
+                prompt_truncated=prompt_truncated,
+                dropped_text=dropped_text,
+                unknown_words=unknown_words,
+                now=utc_now(),
+            ),
+        )
+
+    async def fail(self, job: Job, error: JobError) -> Job | None:
+        """in_progress → failed; None when the job is no longer ours."""
+        return await self._transition(
+            job.id, lambda current: job_transitions.failed(current, job, error=error, now=utc_now())
+        )
+
+    async def finish_cancelled(self, job: Job) -> Job | None:
+        """in_progress → cancelled; None when the job is no longer ours."""
+        return await self._transition(
+            job.id, lambda current: job_transitions.cancelled(current, job, now=utc_now())
+        )
+
+    async def release(self, job: Job, *, keep_attempt: bool) -> Job | None:
+        """in_progress → queued (cancelled where that was asked for); None when the job is no longer ours.
+
+        Without ``keep_attempt`` the attempt does not count.
+        """
+        return await self._transition(
+            job.id,
+            lambda current: job_transitions.released(current, job, keep_attempt=keep_attempt, now=utc_now()),
+        )
+
+    async def request_cancel(self, job_id: str, *, owner: str | None = None) -> Job | None:
+        """queued → cancelled; in_progress is marked; final stays. None: no such job of the owner."""
+
+        def change(job: Job) -> Job | None:
+            if owner is not None and job.owner != owner:
+                return None
+            return job_transitions.cancel_requested(job, now=utc_now())
+
+        return await self._transition(job_id, change)
+
+    async def recover(self, job: Job, max_attempts: int) -> Job | None:
+        """A stalled job → cancelled, queued again or failed; None when it is not stalled any more."""
+        return await self._transition(
+            job.id,
+            lambda current: job_transitions.recovered(current, job, max_attempts=max_attempts, now=utc_now()),
+        )
+
+    async def mark_file_expired(self, job: Job) -> Job | None:
+        """The clip's file is gone. None: no such completed job."""
+        return await self._transition(job.id, job_transitions.file_expired)
+
+    async def _transition(
+        self, job_id: str, change: Callable[[Job], Job | None], *, seen: Job | None = None
+    ) -> Job | None:
+        """Apply ``change`` to the job as it is now, atomically.
+
+        Args:
+            change: From the record to its successor; None refuses, the record itself leaves all as it is.
+            seen: The record as just read; None reads it.
+
+        Returns:
+            The record after the change; None when there is no such job or ``change`` refuses.
+        """
+        written: dict[str, Job] = {}
+        fresh = seen
+
+        async def attempt(_in_doubt: bool) -> Job | None:
+            nonlocal fresh
+            while True:
+                current, fresh = fresh, None
+                if current is None:
+                    document = await self._jobs.find_one({"_id": job_id})
+                    if document is None:
+                        return None
+                    current = Job.model_validate(document)
+                if current.write_token in written:  # the write whose answer was lost
+                    return current
+                changed = change(current)
+                if changed is None or changed is current:
+                    return changed
+                changed = changed.model_copy(update={"write_token": _new_token()})
+                written[changed.write_token] = changed
+                result = await self._jobs.update_one(
+                    {"_id": job_id, "write_token": current.write_token, "fence": current.fence},
+                    _difference(current.to_document(), changed.to_document()),
+                )
+                if result.matched_count:
+                    return changed
+
+        return await self._until_certain(attempt)
+
+    async def _until_certain(self, attempt: Callable[[bool], Awaitable[Result]]) -> Result:
+        """Run ``attempt`` again while connections break in its middle; it hears whether one did before."""
+        deadline = time.monotonic() + RETRY_SECONDS
+        in_doubt = False
+        async with _reachable():
+            while True:
+                try:
+                    return await attempt(in_doubt)
+                except ServerSelectionTimeoutError:
+                    raise
+                except AutoReconnect:
+                    if time.monotonic() > deadline:
+                        raise
+                    in_doubt = True
+                    await asyncio.sleep(RETRY_PAUSE_SECONDS)
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The update that makes ``new`` of ``old``; fields that neither knows stay."""
+    update: dict[str, Any] = {"$set": {name: value for name, value in new.items() if old.get(name) != value}}
+    if removed := {name: "" for name in old if name not in new}:
+        update["$unset"] = removed
+    return update
