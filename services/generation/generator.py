@@ -88,7 +88,7 @@ class Generator:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0]
+            reason = str(error).partition("\n")[0]
         finally:
             model.pipe.maybe_free_model_hooks()
         # Out of memory. Only here, past the handler, has the traceback let go of the tensors.

@@ -55,13 +55,16 @@ def load_pipeline(entry: CatalogueEntry, placement: Placement, config: Generator
     except ExecutionFailed:
         raise
     except Exception as error:
-        if is_out_of_memory(error):
-            raise ExecutionFailed(
-                "out_of_memory",
-                f"{placement.device} has no room for model {entry.name!r} (about {entry.memory_gib:g} GiB in "
-                "half precision); free memory there or set T2V_OFFLOAD=sequential",
-            ) from error
-        raise ExecutionFailed("model_unavailable", _explain(entry, error)) from error
+        if not is_out_of_memory(error):
+            raise ExecutionFailed("model_unavailable", _explain(entry, error)) from error
+        pipe = None
+    if pipe is None:
+        # Not chained: the traceback would hold on to half a model.
+        raise ExecutionFailed(
+            "out_of_memory",
+            f"{placement.device} has no room for model {entry.name!r} (about {entry.memory_gib:g} GiB in half "
+            "precision); free memory there or set T2V_OFFLOAD=sequential",
+        )
     longest = pipe.text_encoder.config.max_position_embeddings
     pipe.tokenizer.model_max_length = min(pipe.tokenizer.model_max_length, longest)
     return pipe
