@@ -1,6 +1,6 @@
 """Who may call the service, and the credentials it uses elsewhere.
 
-``python -m authentication create NAME`` draws an API key, prints it once, and prints the entry for ``T2V_API_KEYS``.
+``python -m authentication create NAME`` draws an API key; it and its ``T2V_API_KEYS`` entry are printed once.
 """
 
 import argparse

@@ -1,15 +1,23 @@
 """Every knob of the service, read from the environment and ``.env``."""
 
+from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from authentication import ApiKeys
+
+_SIGNING_KEY_CHARS = 32
 
 
 class Settings(BaseSettings):
-    """``T2V_<NAME>`` in the environment sets a field. The two outside credentials, ``MONGO_URI`` and ``HF_TOKEN``,
-    are read by ``authentication.py``."""
+    """``T2V_<NAME>`` in the environment sets a field.
+
+    The two outside credentials, ``MONGO_URI`` and ``HF_TOKEN``, are read by ``authentication.py``.
+    """
 
     model_config = SettingsConfigDict(env_prefix="T2V_", env_file=".env", extra="ignore", frozen=True)
 
@@ -21,7 +29,9 @@ class Settings(BaseSettings):
     # What it keeps
     data_dir: Path = Path("data")
     database: str = Field("text_to_video", min_length=1, max_length=38)
-    video_ttl_hours: float = Field(24 * 7, gt=0, description="Age at which a clip's file goes; its record stays.")
+    video_ttl_hours: float = Field(
+        24 * 7, gt=0, description="Age at which a clip's file goes; its record stays."
+    )
     video_budget_mb: int = Field(10_000, gt=0, description="Disk for clips; past it the oldest go first.")
 
     # What it runs
@@ -31,7 +41,9 @@ class Settings(BaseSettings):
     offload: Literal["auto", "none", "model", "sequential"] = "auto"
     vae_slicing: Literal["auto", "on", "off"] = "auto"
     preload: bool = Field(True, description="Load the default model at start instead of at the first job.")
-    idle_unload_seconds: float = Field(0, ge=0, description="Free the device after so long without a job; 0 never.")
+    idle_unload_seconds: float = Field(
+        0, ge=0, description="Free the device after so long without a job; 0 never."
+    )
     checkpoint_cache: Path | None = Field(None, description="Folder for hub downloads.")
     offline: bool = Field(False, description="Never ask the hub.")
     embed_metadata: bool = Field(True, description="Write prompt and parameters into the MP4.")
@@ -41,15 +53,59 @@ class Settings(BaseSettings):
     job_timeout_seconds: float = Field(1800, gt=0)
     lease_seconds: float = Field(30, gt=0)
     poll_seconds: float = Field(1.0, gt=0, description="How often the queue is looked at without a wake-up.")
-    cancel_grace_seconds: float = Field(10, gt=0, description="A worker that does not stop by then is killed.")
-    shutdown_grace_seconds: float = Field(30, ge=0, description="Running jobs may finish for so long at SIGTERM.")
+    cancel_grace_seconds: float = Field(
+        10, gt=0, description="A worker that does not stop by then is killed."
+    )
+    shutdown_grace_seconds: float = Field(
+        30, ge=0, description="Running jobs may finish for so long at SIGTERM."
+    )
     max_queued: int = Field(1000, ge=1, description="Jobs that may wait; past it POST /videos answers 503.")
 
     # Who may call it
     api_keys: SecretStr = Field(SecretStr(""), description="name:sha256 pairs, comma-separated.")
-    signing_key: SecretStr | None = Field(None, description="Signs expiring links; drawn and kept when not set.")
+    signing_key: SecretStr | None = Field(
+        None, description="Signs expiring links; drawn and kept when not set."
+    )
     cors_origins: str = Field("", description="Allowed origins, comma-separated.")
 
     # What it says
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
+
+    @cached_property
+    def keys(self) -> ApiKeys:
+        return ApiKeys.parse(self.api_keys.get_secret_value())
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address it listens on."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @field_validator("api_keys")
+    @classmethod
+    def _readable(cls, value: SecretStr) -> SecretStr:
+        ApiKeys.parse(value.get_secret_value())
+        return value
+
+    @field_validator("signing_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if len(value.get_secret_value()) < _SIGNING_KEY_CHARS:
+            raise ValueError(f"must have at least {_SIGNING_KEY_CHARS} characters")
+        return value
+
+    @model_validator(mode="after")
+    def _keys_beyond_loopback(self) -> Self:
+        if self.role != "dispatcher" and not self.is_loopback and not self.keys.required:
+            raise ValueError(
+                f"T2V_HOST={self.host} can be reached from other machines, so an API key is needed: run "
+                "'python -m authentication create NAME' and set T2V_API_KEYS, or listen on 127.0.0.1"
+            )
+        return self

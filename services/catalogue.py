@@ -220,6 +220,10 @@ class Catalogue:
         return self._entries.get(name)
 
     @property
+    def default_entry(self) -> CatalogueEntry:
+        return self._entries[self.default]
+
+    @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._entries)
 

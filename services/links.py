@@ -27,16 +27,20 @@ class LinkSigner:
         """Raises PermissionDenied when the signature is wrong or the time is over."""
         expected = self._signature(job_id, expires)
         if not hmac.compare_digest(expected.encode(), signature.encode()):
-            raise PermissionDenied("The link's signature is not valid.", code="invalid_signature", param="signature")
+            raise PermissionDenied(
+                "The link's signature is not valid.", code="invalid_signature", param="signature"
+            )
         if (now or datetime.now(UTC)).timestamp() >= expires:
-            raise PermissionDenied("The link has expired: ask for a new one.", code="link_expired", param="expires")
+            raise PermissionDenied(
+                "The link has expired: ask for a new one.", code="link_expired", param="expires"
+            )
 
     def _signature(self, job_id: str, expires: int) -> str:
         return hmac.new(self._key, f"video\n{job_id}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
 
 def load_signing_key(data_dir: Path) -> bytes:
-    """The key kept in ``data_dir/signing.key`` (mode 600), drawn at the first call. Safe beside other processes."""
+    """The key kept in ``data_dir/signing.key`` (mode 600), drawn at the first call. Processes may race."""
     path = data_dir / "signing.key"
     data_dir.mkdir(parents=True, exist_ok=True)
     draft = data_dir / f"signing.key.{secrets.token_hex(8)}"
@@ -61,5 +65,7 @@ def load_signing_key(data_dir: Path) -> bytes:
 def _read(path: Path) -> bytes:
     key = path.read_text().strip().encode()
     if len(key) < 32:
-        raise ValueError(f"{path} holds no signing key of at least 32 characters; delete it to have a new one drawn")
+        raise ValueError(
+            f"{path} holds no signing key of at least 32 characters; delete it to have a new one drawn"
+        )
     return key

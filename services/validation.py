@@ -24,7 +24,10 @@ def resolve_model(request: VideoCreate, catalogue: Catalogue) -> CatalogueEntry:
 
 
 def complete_params(request: VideoCreate, entry: CatalogueEntry) -> VideoParams:
-    """Fill in the model's defaults and draw the seed. Raises InvalidRequest naming field, limit and accepted values."""
+    """Fill in the model's defaults and draw the seed.
+
+    Raises InvalidRequest that names the field, the limit and the accepted values.
+    """
     limits, defaults = entry.limits, entry.defaults
     scheduler = request.scheduler or defaults.scheduler
     if scheduler not in entry.schedulers:
@@ -55,7 +58,11 @@ def complete_params(request: VideoCreate, entry: CatalogueEntry) -> VideoParams:
     pixels = params.width * params.height * params.num_frames
     if pixels > limits.max_pixels:
         frames = limits.max_pixels // (params.width * params.height)
-        advice = f"at {params.width}×{params.height} at most {frames} frames fit" if frames else "take a smaller size"
+        advice = (
+            f"at {params.width}×{params.height} at most {frames} frames fit"
+            if frames
+            else "take a smaller size"
+        )
         raise InvalidRequest(
             f"num_frames: width × height × num_frames is {pixels}, and {entry.name} takes at most "
             f"{limits.max_pixels}; {advice}.",
@@ -72,7 +79,9 @@ def _within(field: str, value: int, limit: Range, model: str) -> int:
     on_grid = (value - limit.minimum) % limit.multiple_of == 0
     if limit.minimum <= value <= limit.maximum and on_grid:
         return value
-    raise InvalidRequest(f"{field}: {_shown(value)} is not accepted by {model}; {_accepted(limit)}.", param=field)
+    raise InvalidRequest(
+        f"{field}: {_shown(value)} is not accepted by {model}; {_accepted(limit)}.", param=field
+    )
 
 
 def _accepted(limit: Range) -> str:

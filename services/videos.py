@@ -4,12 +4,14 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+
+from pymongo.errors import DuplicateKeyError
 
 from models.job import Job, JobProgress, JobStatus
 from models.responses import JobResponse
-from models.video import VideoCreate, VideoParams
+from models.video import Video, VideoCreate, VideoParams
 from services.catalogue import Catalogue
 from services.errors import Conflict, Expired, InvalidRequest, NotFound, Unavailable
 from services.estimates import Estimator
@@ -34,6 +36,7 @@ class VideoService:
     Args:
         max_queued: Jobs that may wait before new ones are refused.
         closing: Set when the service stops: whoever watches a job is let go.
+        observer: Told every record that is queued or cancelled here.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class VideoService:
         *,
         max_queued: int,
         closing: asyncio.Event,
+        observer: Callable[[Job], None] | None = None,
     ) -> None:
         self._store = store
         self._files = files
@@ -52,6 +56,7 @@ class VideoService:
         self._catalogue = catalogue
         self._max_queued = max_queued
         self._closing = closing
+        self._observer = observer
         self._estimator = Estimator(store, max_queued)
 
     async def create(self, owner: str, request: VideoCreate, idempotency_key: str | None = None) -> Created:
@@ -66,7 +71,9 @@ class VideoService:
         job_id = new_job_id()
         if idempotency_key is not None:
             fingerprint = _fingerprint(request)
-            job_id, kept = await self._store.reserve_idempotency_key(owner, idempotency_key, fingerprint, job_id)
+            job_id, kept = await self._store.reserve_idempotency_key(
+                owner, idempotency_key, fingerprint, job_id
+            )
             if kept != fingerprint:
                 raise InvalidRequest(
                     "This Idempotency-Key was used with another request: take a new key.",
@@ -77,20 +84,27 @@ class VideoService:
                 return Created(existing, replayed=True)
         await self._require_room()
         job = _new_job(job_id, owner, entry.name, params, request.metadata)
-        return await self._queue(job)
+        try:
+            await self._queue(job)
+        except DuplicateKeyError:
+            # The same key at the same moment: the other request was first.
+            return Created(await self.get(job_id, owner), replayed=True)
+        return Created(job)
 
     async def retry(self, job_id: str, owner: str) -> Job:
         """Queue a failed or cancelled job again, as a new job with the same parameters, seed included."""
         old = await self.get(job_id, owner)
         if old.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise Conflict(
-                f"The job is {old.status}; only a failed or cancelled job can be retried.", code="not_retryable"
+                f"The job is {old.status}; only a failed or cancelled job can be retried.",
+                code="not_retryable",
             )
         if self._catalogue.get(old.model) is None:
             raise Conflict(f"The model {old.model!r} is no longer available.", code="model_not_found")
         await self._require_room()
         job = _new_job(new_job_id(), owner, old.model, old.params, old.metadata, retry_of=old.id)
-        return (await self._queue(job)).job
+        await self._queue(job)
+        return job
 
     async def get(self, job_id: str, owner: str | None) -> Job:
         """Raises NotFound for an unknown id, and for another owner's."""
@@ -99,18 +113,18 @@ class VideoService:
             raise NotFound(f"There is no job {job_id[:100]!r}.", code="job_not_found", param="id")
         return job
 
-    async def list(self, query: JobQuery) -> JobPage:
+    async def page(self, query: JobQuery) -> JobPage:
         return await self._store.list(query)
 
     async def cancel(self, job_id: str, owner: str) -> Job:
-        """Cancel a queued job at once, or ask the one who runs it to stop. Raises Conflict when it has ended."""
+        """Cancel a queued job at once, or ask its runner to stop. Raises Conflict when it has ended."""
         job = await self._store.request_cancel(job_id, owner=owner)
         if job is None:
             return await self.get(job_id, owner)
         if job.status in (JobStatus.COMPLETED, JobStatus.FAILED):
             raise Conflict(f"The job is {job.status}: nothing is left to cancel.", code="job_ended")
         if job.status is JobStatus.CANCELLED:
-            self._hub.publish(job)
+            self._tell(job)
         else:
             self._hub.notify_cancel(job.id)
         return job
@@ -123,7 +137,7 @@ class VideoService:
         await self._store.delete(job_id, owner=owner)
         await asyncio.to_thread(self._files.delete, job_id)
 
-    async def watch(self, job_id: str, owner: str | None) -> AsyncIterator[Job]:
+    async def watch(self, job_id: str, owner: str | None) -> AsyncGenerator[Job]:
         """The job now, then at every change, until it has ended, is deleted, or the service stops.
 
         Changes made in this process arrive at once, those of other processes within about a second.
@@ -149,14 +163,14 @@ class VideoService:
         newest = job
         try:
             async with asyncio.timeout(seconds):
-                async for newest in self.watch(job.id, job.owner):
-                    pass
+                async for snapshot in self.watch(job.id, job.owner):
+                    newest = snapshot
         except TimeoutError:
             pass
         return newest
 
-    def require_file(self, job: Job) -> None:
-        """Raises Conflict unless the job is completed, Expired when its file is gone."""
+    def require_video(self, job: Job) -> Video:
+        """The facts of the clip. Raises Conflict unless the job is completed, Expired once its file is."""
         if not job.status.is_final:
             raise Conflict(
                 f"The clip is not finished: its job is {job.status}, {job.progress.percent:g}% done.",
@@ -168,8 +182,9 @@ class VideoService:
             raise Conflict(f"There is no clip: its job is {job.status} ({why}).", code=f"video_{job.status}")
         if job.file_expired:
             raise Expired("The clip's file has expired; its job's record is kept.", code="video_expired")
+        return job.video
 
-    async def responses(self, jobs: Sequence[Job]) -> "list[JobResponse]":
+    async def responses(self, jobs: Sequence[Job]) -> list[JobResponse]:
         return [await self.response(job) for job in jobs]
 
     async def response(self, job: Job) -> JobResponse:
@@ -187,11 +202,15 @@ class VideoService:
                 headers={"Retry-After": "10"},
             )
 
-    async def _queue(self, job: Job) -> Created:
+    async def _queue(self, job: Job) -> None:
         await self._store.insert(job)
-        self._hub.publish(job)
+        self._tell(job)
         self._hub.wake()
-        return Created(job)
+
+    def _tell(self, job: Job) -> None:
+        self._hub.publish(job)
+        if self._observer is not None:
+            self._observer(job)
 
 
 def _new_job(
@@ -203,7 +222,7 @@ def _new_job(
     retry_of: str | None = None,
 ) -> Job:
     return Job(
-        _id=job_id,
+        id=job_id,
         owner=owner,
         model=model,
         params=params,

@@ -1,0 +1,188 @@
+"""``python -m app``: start the service, say what was started, stop it cleanly at SIGTERM or Ctrl-C."""
+
+import asyncio
+import errno
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from typing import cast
+
+import uvicorn
+from pydantic import ValidationError
+
+from app.lifespan import State, open_services
+from app.logging import configure_logging
+from app.main import create_app
+from app.settings import Settings
+from authentication import Credentials
+from services.errors import ServiceError
+from services.instance_lock import DataFolderInUse, InstanceLock
+from services.mongo import DatabaseStartFailed, InvalidConnectionString
+
+STARTED, FAILED, MISCONFIGURED = 0, 1, 2
+SECONDS_TO_FINISH_ANSWERS = 5
+
+
+class CannotStart(Exception):
+    """Something that the operator can put right; the message says what."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Server(uvicorn.Server):
+    """A server over an application whose services are open already; signals are the caller's."""
+
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
+        super().__init__(config)
+        self._state = state
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.lifespan.state.update(self._state)
+        await super().startup(sockets)
+
+    async def run_on(self, listener: socket.socket) -> None:
+        """Serve until ``should_exit`` is set."""
+        await self._serve([listener])
+
+
+def main() -> int:
+    try:
+        settings, credentials = _configuration()
+        configure_logging(settings.log_level, settings.log_format)
+        with ExitStack() as stack:
+            # Before anything is started: a second instance leaves the first one's worker and database alone.
+            listener = None
+            if settings.role != "dispatcher":
+                listener = stack.enter_context(_bind(settings.host, settings.port))
+            if credentials.mongo is None:
+                stack.enter_context(InstanceLock(settings.data_dir))
+            asyncio.run(_run(settings, credentials, listener))
+    except CannotStart as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (DataFolderInUse, DatabaseStartFailed, InvalidConnectionString, ServiceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("stopped without waiting", file=sys.stderr)
+        return FAILED
+    return STARTED
+
+
+def _configuration() -> tuple[Settings, Credentials]:
+    try:
+        settings, credentials = Settings(), Credentials()
+    except ValidationError as error:
+        raise CannotStart("\n       ".join(_readable(error)), MISCONFIGURED) from None
+    if settings.role != "all" and credentials.mongo is None:
+        raise CannotStart(
+            f"T2V_ROLE={settings.role} shares a database with other processes: set MONGO_URI", MISCONFIGURED
+        )
+    return settings, credentials
+
+
+def _readable(error: ValidationError) -> list[str]:
+    """One line a setting, without its value, which may be a secret."""
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = "_".join(str(part) for part in problem["loc"]).upper()
+        known = name in ("", "HF_TOKEN", "MONGO_URI")
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(message if not name else f"{name if known else f'T2V_{name}'}: {message}")
+    return lines
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen yet. Raises CannotStart."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        raise CannotStart(_why_not(host, port, error)) from None
+    return listener
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use by another program: stop it, or set T2V_PORT"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}"
+
+
+async def _run(settings: Settings, credentials: Credentials, listener: socket.socket | None) -> None:
+    stop = asyncio.Event()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def on_signal(sign: signal.Signals) -> None:
+        if stop.is_set() and sign is signal.SIGINT and task is not None:
+            task.cancel()
+        elif not stop.is_set():
+            print("stopping: running jobs may finish; Ctrl-C again stops at once", file=sys.stderr)
+            stop.set()
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, on_signal, sign)
+    if listener is None:
+        async with open_services(settings, credentials) as state:
+            _announce(state, "no address: this process only runs jobs")
+            await stop.wait()
+        return
+    app = create_app(settings, credentials)
+    async with app.router.lifespan_context(app) as opened:
+        state = cast(State, opened)
+        await _serve(Server(_server_config(app), state), state, listener, stop)
+
+
+def _server_config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH_ANSWERS,
+    )
+
+
+async def _serve(server: Server, state: State, listener: socket.socket, stop: asyncio.Event) -> None:
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    _announce(state, address)
+    serving = asyncio.create_task(server.run_on(listener))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        state["closing"].set()
+        server.should_exit = True
+        await serving
+    except OSError as error:
+        raise CannotStart(_why_not(host, port, error)) from None
+    finally:
+        serving.cancel()
+        stopping.cancel()
+
+
+def _announce(state: State, address: str) -> None:
+    entry = state["catalogue"].default_entry
+    lines = {
+        "model": f"{entry.name} ({entry.licence}{'' if entry.commercial_use else ', no commercial use'})",
+        "device": state["health"].device,
+        "database": state["database"].description,
+        "clips": str(state["settings"].data_dir / "videos"),
+        "address": address,
+    }
+    if address.startswith("http"):
+        lines["docs"] = f"{address}/docs"
+    print("Text to video", *(f"  {name:<9} {value}" for name, value in lines.items()), sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Opens everything in order, hands it on as typed state, and closes it in the opposite order."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TypedDict
+
+from app.settings import Settings
+from authentication import ApiKeys, Credentials
+from services.catalogue import Catalogue
+from services.device_probe import has_cuda
+from services.dispatcher import Dispatcher, DispatcherOptions
+from services.events import EventHub
+from services.execution.executor import Executor
+from services.execution.local import LocalExecutor
+from services.execution.messages import GeneratorConfig
+from services.file_store import FileStore
+from services.health import Health
+from services.janitor import Janitor
+from services.job_store import JobStore
+from services.links import LinkSigner, load_signing_key
+from services.metrics import Metrics
+from services.mongo import Database, open_database
+from services.videos import VideoService
+
+GENERATOR = "services.generation.generator:Generator"
+
+
+class State(TypedDict):
+    """What requests find in ``request.state``.
+
+    ``closing`` is set when the service begins to stop: open event streams and held answers end then.
+    """
+
+    settings: Settings
+    database: Database
+    catalogue: Catalogue
+    files: FileStore
+    videos: VideoService
+    health: Health
+    metrics: Metrics
+    links: LinkSigner
+    api_keys: ApiKeys
+    metrics_are_open: bool
+    closing: asyncio.Event
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, credentials: Credentials, generator: str = GENERATOR
+) -> AsyncIterator[State]:
+    """Database, stores, and in the roles that run jobs the worker and the dispatcher.
+
+    ``generator`` is the ``package.module:Class`` that the worker imports.
+
+    Leaving lets running jobs finish for ``shutdown_grace_seconds``, then gives them back to the queue.
+    """
+    closing = asyncio.Event()
+    mongo = credentials.mongo.get_secret_value() if credentials.mongo else None
+    catalogue = Catalogue.create(chosen_model(settings))
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(mongo, settings.database, settings.data_dir))
+        store = JobStore(database)
+        await store.create_indexes()
+        files = await asyncio.to_thread(
+            FileStore, settings.data_dir / "videos", settings.video_budget_mb * 10**6
+        )
+        hub = EventHub()
+        metrics = Metrics(lambda: store.count_queued(limit=settings.max_queued))
+        executor: Executor | None = None
+        if settings.role != "api":
+            executor = await stack.enter_async_context(_executor(settings, credentials, generator))
+            await stack.enter_async_context(
+                Dispatcher(
+                    store, files, executor, hub, catalogue, _dispatcher_options(settings), metrics.observe_job
+                )
+            )
+            await stack.enter_async_context(Janitor(store, files))
+        preloaded = catalogue.default_entry if settings.preload else None
+        yield State(
+            settings=settings,
+            database=database,
+            catalogue=catalogue,
+            files=files,
+            videos=VideoService(
+                store,
+                files,
+                hub,
+                catalogue,
+                max_queued=settings.max_queued,
+                closing=closing,
+                observer=metrics.observe_job,
+            ),
+            health=Health(store, executor, preloaded),
+            metrics=metrics,
+            links=LinkSigner(await asyncio.to_thread(_signing_key, settings)),
+            api_keys=settings.keys,
+            metrics_are_open=settings.is_loopback or not settings.keys.required,
+            closing=closing,
+        )
+
+
+def chosen_model(settings: Settings) -> str:
+    """``auto`` takes the reference model where CUDA is, else the small one that runs anywhere."""
+    if settings.model != "auto":
+        return settings.model
+    return "text-to-video-ms-1.7b" if has_cuda(settings.device) else "demo"
+
+
+def _executor(settings: Settings, credentials: Credentials, generator: str) -> LocalExecutor:
+    config = GeneratorConfig(
+        device=settings.device,
+        dtype=settings.dtype,
+        offload=settings.offload,
+        vae_slicing=settings.vae_slicing,
+        cache_dir=str(settings.checkpoint_cache) if settings.checkpoint_cache else None,
+        local_files_only=settings.offline,
+        embed_metadata=settings.embed_metadata,
+        token=credentials.auth.get_secret_value() if credentials.auth else None,
+    )
+    return LocalExecutor(generator, config, cancel_grace_seconds=settings.cancel_grace_seconds)
+
+
+def _dispatcher_options(settings: Settings) -> DispatcherOptions:
+    return DispatcherOptions(
+        worker=f"{socket.gethostname()}-{os.getpid()}",
+        lease_seconds=settings.lease_seconds,
+        poll_seconds=settings.poll_seconds,
+        max_attempts=settings.max_attempts,
+        job_timeout_seconds=settings.job_timeout_seconds,
+        video_ttl=timedelta(hours=settings.video_ttl_hours),
+        shutdown_grace_seconds=settings.shutdown_grace_seconds,
+        idle_unload_seconds=settings.idle_unload_seconds,
+        preload=settings.preload,
+    )
+
+
+def _signing_key(settings: Settings) -> bytes:
+    if settings.signing_key is not None:
+        return settings.signing_key.get_secret_value().encode()
+    return load_signing_key(settings.data_dir)

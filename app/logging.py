@@ -1,0 +1,54 @@
+"""Logs on standard error: readable lines on a terminal, JSON elsewhere. Credentials are blotted out."""
+
+import logging
+import logging.config
+import re
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_SECRETS = re.compile(
+    r"(?P<mongo>mongodb(\+srv)?://)[^\s@/]+@|\bhf_[A-Za-z0-9]{8,}|\bt2v_[A-Za-z0-9_-]{20,}|(?<=signature=)[0-9a-f]{16,}"
+)
+
+
+def configure_logging(
+    level: Literal["debug", "info", "warning", "error"], log_format: Literal["auto", "console", "json"]
+) -> None:
+    """Send everything that is logged, by us and by libraries, through one handler."""
+    as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderers: list[Processor] = (
+        [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(default=str)]
+        if as_json
+        else [redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # Their news at these levels is not the operator's: each heartbeat, each chunk, "Started server process".
+    for name in ("pymongo", "sse_starlette", "asyncio", "uvicorn.error"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Blot out passwords in connection strings, Hugging Face tokens, API keys and link signatures."""
+    return {key: _blotted(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _blotted(text: str) -> str:
+    return _SECRETS.sub(lambda match: f"{match['mongo'] or ''}***{'@' if match['mongo'] else ''}", text)

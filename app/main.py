@@ -1,0 +1,104 @@
+"""Puts the application together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse
+
+from app.error_handlers import add_error_handlers
+from app.lifespan import GENERATOR, State, open_services
+from app.middleware import REQUEST_ID, RequestContext
+from app.settings import Settings
+from authentication import Credentials
+from models.responses import ErrorEnvelope
+from routers import health, jobs, models, videos
+
+MAX_BODY_BYTES = 2**20
+VERSION = "0.1.0"
+
+_DESCRIPTION = """\
+Post a prompt, follow the job, fetch the clip:
+
+```
+curl localhost:8000/videos -H 'content-type: application/json' -d '{"prompt": "a red circle moving left"}'
+curl localhost:8000/jobs/<id>
+curl -o clip.mp4 localhost:8000/videos/<id>
+```
+
+Every error has the same shape: `{"error": {"message", "type", "param", "code"}}`.
+"""
+
+_EXPOSED_HEADERS = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "Preference-Applied",
+    "Retry-After",
+    REQUEST_ID,
+)
+
+
+def create_app(
+    settings: Settings, credentials: Credentials | None = None, generator: str = GENERATOR
+) -> FastAPI:
+    """The service as an ASGI application; its lifespan opens and closes everything it needs.
+
+    ``credentials`` are read from the environment where none are given.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        async with open_services(settings, credentials or Credentials(), generator) as state:
+            yield state
+
+    app = FastAPI(
+        title="Text to video",
+        version=VERSION,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
+        redirect_slashes=False,
+        redoc_url=None,
+        responses={422: {"model": ErrorEnvelope}},
+    )
+    add_error_handlers(app)
+    for router in (videos.router, jobs.router, models.router, health.router):
+        app.include_router(router)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.add_middleware(RequestContext)
+    if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED_HEADERS,
+        )
+    if not settings.keys.required:
+        _document_no_security(app)
+    return app
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")
+
+
+def _document_no_security(app: FastAPI) -> None:
+    """Without keys nothing needs one, and the documentation must not ask for any."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document.get("components", {}).pop("securitySchemes", None)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                operation.pop("security", None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,116 @@
+"""What endpoints ask for: the open services, the owner of the request, and the errors they document."""
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+
+from authentication import ApiKeys
+from models.responses import ErrorEnvelope
+from services.catalogue import Catalogue
+from services.errors import InvalidRequest
+from services.file_store import FileStore
+from services.health import Health
+from services.links import LinkSigner
+from services.metrics import Metrics
+from services.videos import VideoService
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="An API key.")
+
+
+def get_videos(request: Request) -> VideoService:
+    return cast(VideoService, request.state.videos)
+
+
+def get_files(request: Request) -> FileStore:
+    return cast(FileStore, request.state.files)
+
+
+def get_catalogue(request: Request) -> Catalogue:
+    return cast(Catalogue, request.state.catalogue)
+
+
+def get_health(request: Request) -> Health:
+    return cast(Health, request.state.health)
+
+
+def get_metrics(request: Request) -> Metrics:
+    return cast(Metrics, request.state.metrics)
+
+
+def get_links(request: Request) -> LinkSigner:
+    return cast(LinkSigner, request.state.links)
+
+
+def get_owner(
+    request: Request, bearer: Annotated[Any, Security(_bearer)], header: Annotated[Any, Security(_header)]
+) -> str:
+    """Whose request this is. The two security schemes put the headers into the API's documentation."""
+    keys = cast(ApiKeys, request.state.api_keys)
+    return keys.authenticate(request.headers.get("authorization"), request.headers.get("x-api-key"))
+
+
+def get_metrics_reader(
+    request: Request, bearer: Annotated[Any, Security(_bearer)], header: Annotated[Any, Security(_header)]
+) -> None:
+    """Who reaches a loopback address may read the metrics; elsewhere a key is needed, where there are any."""
+    if not request.state.metrics_are_open:
+        get_owner(request, bearer, header)
+
+
+def get_viewer(
+    request: Request,
+    id: str,
+    links: Annotated[LinkSigner, Depends(get_links)],
+    bearer: Annotated[Any, Security(_bearer)],
+    header: Annotated[Any, Security(_header)],
+    expires: Annotated[int | None, Query(ge=0, le=2**40, description="From a signed link.")] = None,
+    signature: Annotated[str | None, Query(max_length=128, description="From a signed link.")] = None,
+) -> str | None:
+    """Whose clip may be seen: the caller's, or, by a valid signed link, anyone's (None)."""
+    if expires is None and signature is None:
+        return get_owner(request, bearer, header)
+    if expires is None or signature is None:
+        raise InvalidRequest(
+            "A signed link has both expires and signature.",
+            param="expires" if expires is None else "signature",
+        )
+    links.verify(id, expires, signature)
+    return None
+
+
+Videos = Annotated[VideoService, Depends(get_videos)]
+Files = Annotated[FileStore, Depends(get_files)]
+Models = Annotated[Catalogue, Depends(get_catalogue)]
+HealthOf = Annotated[Health, Depends(get_health)]
+MetricsOf = Annotated[Metrics, Depends(get_metrics)]
+Links = Annotated[LinkSigner, Depends(get_links)]
+Owner = Annotated[str, Depends(get_owner)]
+Viewer = Annotated[str | None, Depends(get_viewer)]
+
+Answers = dict[int | str, dict[str, Any]]
+"""The documentation of an endpoint's answers, by status."""
+
+_REASONS = {
+    400: "The request cannot be read.",
+    401: "An API key is missing or not known.",
+    403: "The signed link is not valid, or its time is over.",
+    404: "There is no such thing, or it belongs to somebody else.",
+    405: "The method is not offered here; `Allow` names those that are.",
+    406: "None of the accepted media types is offered.",
+    409: "The job's status does not allow it.",
+    410: "The clip's file is gone; its record is kept.",
+    412: "A precondition does not hold.",
+    413: "The body is larger than 1 MiB.",
+    415: "The body is not JSON.",
+    416: "The range lies outside the clip.",
+    422: "A parameter is missing, unknown or out of its limits; `param` names it.",
+    500: "An error of the service; its log holds the details under the answer's X-Request-ID.",
+    503: "The queue is full or the database is away; `Retry-After` says when to try again.",
+}
+
+
+def errors(*statuses: int) -> Answers:
+    """The documentation of error answers, all of them one envelope."""
+    return {status: {"model": ErrorEnvelope, "description": _REASONS[status]} for status in statuses}

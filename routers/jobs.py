@@ -1,0 +1,115 @@
+"""The history of jobs, and what can be done with one."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Response
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
+
+from models.job import Job, JobStatus
+from models.responses import JobList, JobResponse
+from routers.dependencies import Answers, Owner, Videos, errors
+from routers.listing import JobsQuery, list_jobs
+from services.videos import VideoService
+
+KEEP_ALIVE_SECONDS = 15
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+_EVENTS_ANSWER: Answers = {
+    200: {
+        "description": (
+            "Server-sent events, each with JSON data: `status` (the record, first and at every change of "
+            "status), `progress` (`step`, `total`, `percent`, `eta_seconds`), `end` (the final record)."
+        ),
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+_DELETE_ANSWER: Answers = {204: {"description": "Record and files are gone."}}
+_RETRY_ANSWER: Answers = {
+    202: {
+        "description": "Queued.",
+        "headers": {"Location": {"description": "The new job's record.", "schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("", summary="List jobs", responses=errors(401, 422, 503))
+async def list_all(owner: Owner, videos: Videos, filters: JobsQuery) -> JobList:
+    """All jobs, newest first. The next page begins `after` the `last_id` of this one."""
+    return await list_jobs(videos, owner, filters, filters.status)
+
+
+@router.get("/{id}", summary="Get a job", responses=errors(401, 404, 503))
+async def get_job(id: str, owner: Owner, videos: Videos) -> JobResponse:
+    return await videos.response(await videos.get(id, owner))
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    response_class=Response,
+    summary="Delete a job and its clip",
+    responses=_DELETE_ANSWER | errors(401, 404, 409, 503),
+)
+async def delete_job(id: str, owner: Owner, videos: Videos) -> None:
+    """Only a job that has ended can be deleted: cancel it first."""
+    await videos.delete(id, owner)
+
+
+@router.post("/{id}/cancel", summary="Cancel a job", responses=errors(401, 404, 409, 503))
+async def cancel_job(id: str, owner: Owner, videos: Videos) -> JobResponse:
+    """A queued job is cancelled at once, a running one within a step. Cancelling it again changes nothing."""
+    return await videos.response(await videos.cancel(id, owner))
+
+
+@router.post(
+    "/{id}/retry",
+    status_code=202,
+    summary="Run a failed or cancelled job again",
+    responses=_RETRY_ANSWER | errors(401, 404, 409, 503),
+)
+async def retry_job(id: str, response: Response, owner: Owner, videos: Videos) -> JobResponse:
+    """Makes a new job with the same parameters, seed included; `retry_of` names the old one."""
+    job = await videos.retry(id, owner)
+    response.headers["Location"] = f"/jobs/{job.id}"
+    return await videos.response(job)
+
+
+@router.get(
+    "/{id}/events",
+    summary="Follow a job",
+    response_class=EventSourceResponse,
+    responses=_EVENTS_ANSWER | errors(401, 404, 503),
+)
+async def job_events(id: str, owner: Owner, videos: Videos) -> EventSourceResponse:
+    """Begins with the job as it stands, ends when the job does. Who comes back gets the present state."""
+    await videos.get(id, owner)
+    return EventSourceResponse(_events(videos, id, owner), ping=KEEP_ALIVE_SECONDS)
+
+
+async def _events(videos: VideoService, job_id: str, owner: str) -> AsyncGenerator[JSONServerSentEvent]:
+    status: JobStatus | None = None
+    number = 0
+    async with aclosing(videos.watch(job_id, owner)) as snapshots:
+        async for job in snapshots:
+            response = await videos.response(job)
+            for kind, data in _news(response, status, job):
+                number += 1
+                yield JSONServerSentEvent(data, event=kind, id=f"{job.fence}-{number}")
+            status = job.status
+
+
+def _news(response: JobResponse, last_status: JobStatus | None, job: Job) -> list[tuple[str, dict[str, Any]]]:
+    record = response.model_dump(mode="json")
+    news: list[tuple[str, dict[str, Any]]] = []
+    if job.status is not last_status:
+        news.append(("status", record))
+    if job.status is JobStatus.IN_PROGRESS:
+        news.append(("progress", record["progress"] | {"eta_seconds": response.eta_seconds}))
+    if job.status.is_final:
+        news.append(("end", record))
+    return news

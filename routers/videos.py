@@ -1,0 +1,169 @@
+"""Making clips, and getting them."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response, status
+
+from models.job import JobStatus
+from models.responses import JobList, JobResponse, VideoLink
+from models.video import VideoCreate
+from routers.dependencies import Answers, Files, Links, Owner, Videos, Viewer, errors
+from routers.listing import VideoQuery, list_jobs
+from routers.negotiation import prefers_json, wait_seconds
+from routers.serving import serve_file
+from services.links import MAX_EXPIRES_IN
+
+MAX_WAIT_SECONDS = 300
+
+router = APIRouter(tags=["videos"])
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_LOCATION = {"Location": {"description": "The job's record.", "schema": {"type": "string"}}}
+_CLIP_ANSWERS: Answers = {
+    200: {
+        "description": "The clip, or with `Accept: application/json` the job's record.",
+        "content": {
+            "video/mp4": _BINARY,
+            "application/json": {"schema": {"$ref": "#/components/schemas/JobResponse"}},
+        },
+    },
+    206: {"description": "The bytes that `Range` asks for.", "content": {"video/mp4": _BINARY}},
+    304: {"description": "The clip is the one the caller has."},
+}
+
+
+_CREATE_ANSWERS: Answers = {
+    200: {"model": JobResponse, "description": "Done within `Prefer: wait`.", "headers": _LOCATION},
+    202: {"description": "Queued.", "headers": _LOCATION},
+}
+_IMAGE_ANSWERS: Answers = {
+    200: {"description": "The image.", "content": {"image/webp": _BINARY}},
+    206: {"description": "The bytes that `Range` asks for.", "content": {"image/webp": _BINARY}},
+    304: {"description": "The image is the one the caller has."},
+}
+
+
+@router.post(
+    "/videos",
+    status_code=202,
+    response_model=JobResponse,
+    summary="Make a clip",
+    responses=_CREATE_ANSWERS | errors(400, 401, 413, 415, 422, 503),
+)
+async def create_video(
+    payload: VideoCreate,
+    request: Request,
+    response: Response,
+    owner: Owner,
+    videos: Videos,
+    prefer: Annotated[
+        str | None,
+        Header(description="`wait=<seconds>` holds the answer until done, at most so long."),
+    ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            pattern=r"^[\x20-\x7e]+$",
+            description="Sent again with the same body, it gives the same job.",
+        ),
+    ] = None,
+) -> JobResponse:
+    """Queues a job and answers with its record. Follow it at `/jobs/{id}`, then get `/videos/{id}`."""
+    created = await videos.create(owner, payload, idempotency_key)
+    job = created.job
+    if created.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    if (seconds := wait_seconds(request.headers.getlist("prefer"), MAX_WAIT_SECONDS)) is not None:
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        job = await videos.wait(job, seconds)
+        if job.status.is_final:
+            response.status_code = status.HTTP_200_OK
+    response.headers["Location"] = f"/jobs/{job.id}"
+    return await videos.response(job)
+
+
+@router.get("/videos", summary="List the finished clips", responses=errors(401, 422, 503))
+async def list_videos(owner: Owner, videos: Videos, filters: VideoQuery) -> JobList:
+    """The finished clips, newest first."""
+    return await list_jobs(videos, owner, filters, JobStatus.COMPLETED)
+
+
+@router.head("/videos/{id}", include_in_schema=False)
+@router.get(
+    "/videos/{id}",
+    name="video",
+    summary="Get a clip",
+    response_class=Response,
+    responses=_CLIP_ANSWERS | errors(401, 403, 404, 409, 410, 412, 416, 422, 503),
+)
+async def get_video(
+    id: str,
+    request: Request,
+    viewer: Viewer,
+    videos: Videos,
+    files: Files,
+    download: Annotated[bool, Query(description="Answer as a file to save.")] = False,
+    accept: Annotated[str | None, Header(description="`application/json` gives the job's record.")] = None,
+) -> Response:
+    """The MP4, whole or the range asked for. A signed link gives the clip alone, never the record."""
+    job = await videos.get(id, viewer)
+    if viewer is not None and prefers_json(accept):
+        record = await videos.response(job)
+        return Response(
+            record.model_dump_json(),
+            media_type="application/json",
+            headers={"Vary": "Accept", "Cache-Control": "no-store"},
+        )
+    video = videos.require_video(job)
+    disposition = "attachment" if download else "inline"
+    return await serve_file(
+        request,
+        files.video_path(job.id, job.fence),
+        media_type="video/mp4",
+        etag=video.sha256,
+        headers={"Content-Disposition": f'{disposition}; filename="{job.id}.mp4"', "Vary": "Accept"},
+    )
+
+
+@router.head("/videos/{id}/thumbnail", include_in_schema=False)
+@router.get(
+    "/videos/{id}/thumbnail",
+    name="thumbnail",
+    summary="Get a clip's thumbnail",
+    response_class=Response,
+    responses=_IMAGE_ANSWERS | errors(401, 403, 404, 409, 410, 412, 416, 422, 503),
+)
+async def get_thumbnail(id: str, request: Request, viewer: Viewer, videos: Videos, files: Files) -> Response:
+    job = await videos.get(id, viewer)
+    video = videos.require_video(job)
+    return await serve_file(
+        request,
+        files.thumbnail_path(job.id, job.fence),
+        media_type="image/webp",
+        etag=f"{video.sha256}-thumbnail",
+        headers={"Content-Disposition": f'inline; filename="{job.id}.webp"'},
+    )
+
+
+@router.post(
+    "/videos/{id}/link", summary="Make an expiring link", responses=errors(401, 404, 409, 410, 422, 503)
+)
+async def create_link(
+    id: str,
+    request: Request,
+    owner: Owner,
+    videos: Videos,
+    links: Links,
+    expires_in: Annotated[int, Query(ge=1, le=MAX_EXPIRES_IN, description="Seconds.")] = 3600,
+) -> VideoLink:
+    """A link to the clip that needs no key until it expires, as `<video src>` wants it.
+
+    Its query opens `/videos/{id}/thumbnail` too.
+    """
+    videos.require_video(await videos.get(id, owner))
+    expires, signature = links.sign(id, expires_in)
+    url = request.url_for("video", id=id).include_query_params(expires=expires, signature=signature)
+    return VideoLink(url=str(url), expires_at=datetime.fromtimestamp(expires, UTC))

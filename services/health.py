@@ -1,0 +1,52 @@
+"""Whether the service can do its work now."""
+
+from services.catalogue import CatalogueEntry
+from services.errors import ServiceError
+from services.execution.executor import Executor
+from services.job_store import JobStore
+
+OK = "ok"
+
+
+class Health:
+    """What readiness looks at.
+
+    Args:
+        executor: None in a process that only serves the API.
+        preloaded: The model that is loaded at start, or None when models load at their first job.
+    """
+
+    def __init__(self, store: JobStore, executor: Executor | None, preloaded: CatalogueEntry | None) -> None:
+        self._store = store
+        self._executor = executor
+        self._awaited = preloaded
+
+    @property
+    def loaded_models(self) -> tuple[str, ...]:
+        return self._executor.loaded_models if self._executor is not None else ()
+
+    @property
+    def device(self) -> str:
+        """The device in words."""
+        return self._executor.device if self._executor is not None else "none: only the API runs here"
+
+    async def checks(self) -> dict[str, str]:
+        """``ok`` or what is wrong, for each part that this process needs."""
+        checks = {"database": await self._database()}
+        if self._executor is not None:
+            checks["worker"] = OK if self._executor.healthy else "not running"
+            checks["model"] = self._model()
+        return checks
+
+    async def _database(self) -> str:
+        try:
+            await self._store.ping()
+        except ServiceError as error:
+            return error.message
+        return OK
+
+    def _model(self) -> str:
+        """Waits for the first load alone: a model that makes room for another one later is fine."""
+        if self._awaited is not None and self._awaited.name in self.loaded_models:
+            self._awaited = None
+        return OK if self._awaited is None else f"{self._awaited.name} is not loaded yet"
