@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pymongo import IndexModel
 
 from models.job import Job, JobStatus
+
+# The embedded server compares times in whole seconds: ask for one more, then look at the records.
+SECOND = timedelta(seconds=1)
 
 INDEXES = [
     IndexModel(fields)
@@ -45,7 +48,7 @@ class JobQuery:
     order: Literal["asc", "desc"] = "desc"
 
     def to_filter(self) -> dict[str, Any]:
-        """As MongoDB's query language says it."""
+        """As MongoDB's query language says it; a second wider than asked: see ``spans``."""
         fields: dict[str, Any] = {}
         if self.owner is not None:
             fields["owner"] = self.owner
@@ -59,14 +62,20 @@ class JobQuery:
             fields["params.prompt"] = {"$regex": pattern, "$options": "i"}
         created = {}
         if self.created_after is not None:
-            created["$gt"] = self.created_after
+            created["$gt"] = self.created_after - SECOND
         if self.created_before is not None:
-            created["$lt"] = self.created_before
+            created["$lt"] = self.created_before + SECOND
         if created:
             fields["created_at"] = created
         if self.after is not None:
             fields["_id"] = {"$gt" if self.order == "asc" else "$lt": self.after}
         return fields
+
+    def spans(self, job: Job) -> bool:
+        """Whether the job was created in the time asked for."""
+        return (self.created_after is None or job.created_at > self.created_after) and (
+            self.created_before is None or job.created_at < self.created_before
+        )
 
 
 @dataclass(frozen=True)

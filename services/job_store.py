@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from models.job import Job, JobError, JobProgress, JobStatus, Timings
 from models.video import Video
 from services import job_transitions
 from services.errors import Unavailable
-from services.job_queries import EMBEDDED_INDEXES, INDEXES, JobPage, JobQuery
+from services.job_queries import EMBEDDED_INDEXES, INDEXES, SECOND, JobPage, JobQuery
 from services.mongo import Database
 
 __all__ = [
@@ -46,6 +47,8 @@ FINAL = [status.value for status in JobStatus if status.is_final]
 
 
 Jobs = list[Job]  # the store's own ``list`` hides the builtin
+Documents = list[dict[str, Any]]
+Sort = Sequence[tuple[str, int]]
 Result = TypeVar("Result")
 
 
@@ -124,8 +127,14 @@ class JobStore:
     async def list(self, query: JobQuery) -> JobPage:
         """One page, ordered by id, which is the order of time."""
         direction = ASCENDING if query.order == "asc" else DESCENDING
-        jobs = await self._find(query.to_filter(), [("_id", direction)], query.limit + 1)
-        return JobPage(jobs[: query.limit], has_more=len(jobs) > query.limit)
+        wanted, jobs = query.limit + 1, Jobs()
+        while len(jobs) < wanted:
+            batch = await self._find(query.to_filter(), [("_id", direction)], wanted)
+            jobs += filter(query.spans, batch)
+            if len(batch) < wanted:
+                break
+            query = replace(query, after=batch[-1].id)
+        return JobPage(jobs[: wanted - 1], has_more=len(jobs) >= wanted)
 
     async def count_queued(self, *, limit: int, before: str | None = None) -> int:
         """How many jobs wait, but at most ``limit``; only those ahead of ``before`` where it is given."""
@@ -137,13 +146,20 @@ class JobStore:
 
     async def stalled(self, *, limit: int = 100) -> Jobs:
         """Running jobs whose lease has expired by this machine's clock."""
-        fields = {"status": JobStatus.IN_PROGRESS.value, "lease.expires_at": {"$lt": utc_now()}}
-        return await self._find(fields, [("_id", ASCENDING)], limit)
+        now = utc_now()
+        fields = {"status": JobStatus.IN_PROGRESS.value, "lease.expires_at": {"$lt": now + SECOND}}
+        jobs = await self._find(fields, [("_id", ASCENDING)], limit)
+        return [job for job in jobs if job_transitions.is_stalled(job, now)]
 
     async def expired_files(self, *, now: datetime, limit: int = 100) -> Jobs:
         """Completed jobs whose file is past its age."""
-        fields = {"status": JobStatus.COMPLETED.value, "file_expired": False, "expires_at": {"$lte": now}}
-        return await self._find(fields, [("_id", ASCENDING)], limit)
+        fields = {
+            "status": JobStatus.COMPLETED.value,
+            "file_expired": False,
+            "expires_at": {"$lt": now + SECOND},
+        }
+        jobs = await self._find(fields, [("_id", ASCENDING)], limit)
+        return [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
 
     async def completed_oldest_first(self, *, limit: int) -> Jobs:
         """Completed jobs that still have their file."""
@@ -161,10 +177,12 @@ class JobStore:
         ]
         return sum(seconds) / len(seconds) if seconds else None
 
-    async def _find(self, fields: Mapping[str, Any], sort: Sequence[tuple[str, int]], limit: int) -> Jobs:
+    async def _find(self, fields: Mapping[str, Any], sort: Sort, limit: int) -> Jobs:
+        return [Job.model_validate(document) for document in await self._documents(fields, sort, limit)]
+
+    async def _documents(self, fields: Mapping[str, Any], sort: Sort, limit: int) -> Documents:
         async with _reachable():
-            documents = await self._jobs.find(fields).sort(sort).limit(limit).to_list(limit)
-        return [Job.model_validate(document) for document in documents]
+            return await self._jobs.find(fields).sort(sort).limit(limit).to_list(limit)
 
     # Inserting and deleting
 
@@ -235,9 +253,8 @@ class JobStore:
 
     async def claim(self, worker: str, lease_seconds: float) -> Job | None:
         """Take the job whose turn it is; None when nothing waits."""
-        while candidates := await self._find(
-            {"status": JobStatus.QUEUED.value}, [("_id", ASCENDING)], CANDIDATES
-        ):
+        queued = {"status": JobStatus.QUEUED.value}
+        while candidates := await self._documents(queued, [("_id", ASCENDING)], CANDIDATES):
             for candidate in candidates:
                 token = _new_token()
 
@@ -246,7 +263,7 @@ class JobStore:
                         job, worker=worker, token=token, lease_seconds=lease_seconds, now=utc_now()
                     )
 
-                claimed = await self._transition(candidate.id, change, seen=candidate)
+                claimed = await self._transition(candidate["_id"], change, seen=candidate)
                 if claimed is not None:
                     return claimed
         return None
@@ -331,13 +348,13 @@ class JobStore:
         return await self._transition(job.id, job_transitions.file_expired)
 
     async def _transition(
-        self, job_id: str, change: Callable[[Job], Job | None], *, seen: Job | None = None
+        self, job_id: str, change: Callable[[Job], Job | None], *, seen: Mapping[str, Any] | None = None
     ) -> Job | None:
         """Apply ``change`` to the job as it is now, atomically.
 
         Args:
             change: From the record to its successor; None refuses, the record itself leaves all as it is.
-            seen: The record as just read; None reads it.
+            seen: The document as just read; None reads it.
 
         Returns:
             The record after the change; None when there is no such job or ``change`` refuses.
@@ -348,22 +365,22 @@ class JobStore:
         async def attempt(_in_doubt: bool) -> Job | None:
             nonlocal fresh
             while True:
-                current, fresh = fresh, None
-                if current is None:
-                    document = await self._jobs.find_one({"_id": job_id})
-                    if document is None:
-                        return None
-                    current = Job.model_validate(document)
-                if current.write_token in written:  # the write whose answer was lost
-                    return current
-                changed = change(current)
-                if changed is None or changed is current:
+                document = fresh or await self._jobs.find_one({"_id": job_id})
+                fresh = None
+                if document is None:
+                    return None
+                job = Job.model_validate(document)
+                if job.write_token in written:  # the write whose answer was lost
+                    return written[job.write_token]
+                changed = change(job)
+                if changed is None or changed is job:
                     return changed
                 changed = changed.model_copy(update={"write_token": _new_token()})
                 written[changed.write_token] = changed
-                result = await self._jobs.update_one(
-                    {"_id": job_id, "write_token": current.write_token, "fence": current.fence},
-                    _difference(current.to_document(), changed.to_document()),
+                # A replacement, since the embedded server stores a $set datetime as a string.
+                result = await self._jobs.replace_one(
+                    {"_id": job_id, "write_token": job.write_token, "fence": job.fence},
+                    _successor(document, job, changed),
                 )
                 if result.matched_count:
                     return changed
@@ -387,9 +404,8 @@ class JobStore:
                     await asyncio.sleep(RETRY_PAUSE_SECONDS)
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The update that makes ``new`` of ``old``; fields that neither knows stay."""
-    update: dict[str, Any] = {"$set": {name: value for name, value in new.items() if old.get(name) != value}}
-    if removed := {name: "" for name in old if name not in new}:
-        update["$unset"] = removed
-    return update
+def _successor(document: Mapping[str, Any], job: Job, changed: Job) -> dict[str, Any]:
+    """The stored ``document`` of ``job`` as it is after the change; fields that Job does not know stay."""
+    return {name: value for name, value in document.items() if name not in job.to_document()} | (
+        changed.to_document()
+    )
