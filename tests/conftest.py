@@ -1,0 +1,77 @@
+"""A database for each test: on the embedded server and on SecantusDB, or on ``$MONGO_URI`` when set."""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from services.child_process import bound
+from services.mongo import LOOPBACK, Database, connect, embedded_command, free_port
+
+OUTSIDE_URI = os.environ.get("MONGO_URI")
+SERVERS = ["outside"] if OUTSIDE_URI else ["nx-27017", "secantus"]
+START_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def listening(command: Sequence[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server process, from when it listens on ``port``."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(bound(command), stdout=output, stderr=output, start_new_session=True)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection((LOOPBACK, port), timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.02)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def server_command(kind: str, folder: Path, port: int) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    if kind == "nx-27017":
+        return embedded_command(folder, port)
+    arguments = ["--host", LOOPBACK, "--port", str(port), "--storage-path", str(folder / "data")]
+    return [sys.executable, "-m", "secantus", *arguments, "--cache-size", "64M", "--log-level", "WARNING"]
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def mongo_uri(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of a running server."""
+    if OUTSIDE_URI:
+        yield OUTSIDE_URI
+        return
+    folder, port = tmp_path_factory.mktemp("mongo"), free_port()
+    with listening(server_command(request.param, folder, port), port, folder / "server.log"):
+        yield f"mongodb://{LOOPBACK}:{port}"
+
+
+@pytest.fixture
+def database_name() -> str:
+    return f"test_{secrets.token_hex(8)}"
+
+
+@pytest_asyncio.fixture
+async def database(
+    request: pytest.FixtureRequest, mongo_uri: str, database_name: str
+) -> AsyncIterator[Database]:
+    """An empty database of its own, dropped afterwards."""
+    is_embedded = request.node.callspec.params["mongo_uri"] == "nx-27017"
+    async with connect(mongo_uri, database_name) as opened:
+        yield Database(opened.motor, opened.description, is_embedded)
+        await opened.motor.client.drop_database(database_name)
