@@ -8,12 +8,12 @@ import sys
 from contextlib import ExitStack
 from typing import cast
 
-import uvicorn
 from pydantic import ValidationError
 
 from app.lifespan import State, open_services
 from app.logging import configure_logging
 from app.main import create_app
+from app.server import Server
 from app.settings import Settings
 from authentication import Credentials
 from services.errors import ServiceError
@@ -21,7 +21,6 @@ from services.instance_lock import DataFolderInUse, InstanceLock
 from services.mongo import DatabaseStartFailed, InvalidConnectionString
 
 STARTED, FAILED, MISCONFIGURED = 0, 1, 2
-SECONDS_TO_FINISH_ANSWERS = 5
 
 
 class CannotStart(Exception):
@@ -30,22 +29,6 @@ class CannotStart(Exception):
     def __init__(self, message: str, exit_code: int = FAILED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
-
-
-class Server(uvicorn.Server):
-    """A server over an application whose services are open already; signals are the caller's."""
-
-    def __init__(self, config: uvicorn.Config, state: State) -> None:
-        super().__init__(config)
-        self._state = state
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.lifespan.state.update(self._state)
-        await super().startup(sockets)
-
-    async def run_on(self, listener: socket.socket) -> None:
-        """Serve until ``should_exit`` is set."""
-        await self._serve([listener])
 
 
 def main() -> int:
@@ -138,18 +121,7 @@ async def _run(settings: Settings, credentials: Credentials, listener: socket.so
     app = create_app(settings, credentials)
     async with app.router.lifespan_context(app) as opened:
         state = cast(State, opened)
-        await _serve(Server(_server_config(app), state), state, listener, stop)
-
-
-def _server_config(app: object) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH_ANSWERS,
-    )
+        await _serve(Server(app, state), state, listener, stop)
 
 
 async def _serve(server: Server, state: State, listener: socket.socket, stop: asyncio.Event) -> None:

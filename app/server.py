@@ -1,0 +1,38 @@
+"""uvicorn over services that are open already."""
+
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.lifespan import State
+
+SECONDS_TO_FINISH_ANSWERS = 5
+
+
+class Server(uvicorn.Server):
+    """Serves ``app`` until ``should_exit`` is set. Its lifespan and the process's signals are the caller's.
+
+    So an error at start reaches the caller as an exception, and jobs may finish after the last answer.
+    """
+
+    def __init__(self, app: FastAPI, state: State) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=SECONDS_TO_FINISH_ANSWERS,
+            )
+        )
+        self._state = state
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.lifespan.state.update(self._state)
+        await super().startup(sockets)
+
+    async def run_on(self, listener: socket.socket) -> None:
+        """Serve on a bound socket."""
+        await self._serve([listener])
