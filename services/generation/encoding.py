@@ -41,6 +41,7 @@ class VideoEncoder:
         self._shape = (height, width, 3)
         self._fps = fps
         self._metadata = metadata
+        self._written = 0
 
     def __enter__(self) -> "VideoEncoder":
         self._folder = tempfile.TemporaryDirectory(prefix="t2v-encode-")
@@ -82,19 +83,19 @@ class VideoEncoder:
             )
         try:
             self._input.write(frames.tobytes())
+            self._written += len(frames)
         except BrokenPipeError as error:
             self._wait()
             raise self._failure() from error
 
     def finish(self) -> bytes:
         """Close the clip and return the MP4."""
+        if not self._written:
+            raise ExecutionFailed("encoding_failed", "a clip of no frames")
         self._close_input()
         if self._wait() != 0:
             raise self._failure()
-        video = self._output.read_bytes()
-        if not video:
-            raise self._failure()
-        return video
+        return self._output.read_bytes()
 
     @property
     def _input(self) -> IO[bytes]:

@@ -1,0 +1,185 @@
+"""MP4s made by a real ffmpeg, read back by PyAV."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from io import BytesIO
+
+import av
+import numpy as np
+import psutil
+import pytest
+
+from services.execution.executor import ExecutionFailed
+from services.file_store import probe
+from services.generation.encoding import VideoEncoder
+from tests.waiting import eventually
+
+PARAMETERS = {"model": "demo", "prompt": "a red circle", "seed": 4_294_967_295, "guidance_scale": 4.0}
+
+
+def make_frames(count=8, height=64, width=64):
+    """A red square that moves right on blue."""
+    frames = np.zeros((count, height, width, 3), np.uint8)
+    frames[..., 2] = 200
+    for index, frame in enumerate(frames):
+        frame[height // 4 : height // 2, index : index + width // 4] = (220, 20, 20)
+    return frames
+
+
+def encode(frames, *, fps=8, metadata=None, chunk=3):
+    _, height, width, _ = frames.shape
+    with VideoEncoder(width, height, fps, metadata) as encoder:
+        for start in range(0, len(frames), chunk):
+            encoder.write(frames[start : start + chunk])
+        return encoder.finish()
+
+
+def decode(video):
+    with av.open(BytesIO(video)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (64, 96), (16, 16), (320, 576), (2, 2)])
+def test_a_browser_plays_it(height, width):
+    video = encode(make_frames(8, height, width), fps=12)
+    facts = probe(video)  # H.264, yuv420p, index before frames
+    assert (facts.width, facts.height, facts.num_frames, facts.fps) == (width, height, 8, 12.0)
+    assert facts.duration_seconds == pytest.approx(8 / 12)
+
+
+@pytest.mark.parametrize("count", [1, 2, 25])
+@pytest.mark.parametrize("fps", [1, 60])
+def test_every_length_and_rate(count, fps):
+    facts = probe(encode(make_frames(count), fps=fps))
+    assert (facts.num_frames, facts.fps) == (count, fps)
+
+
+def test_says_that_its_colours_are_bt709():
+    with av.open(BytesIO(encode(make_frames()))) as container:
+        context = container.streams.video[0].codec_context
+        assert context.pix_fmt == "yuv420p"
+        assert (context.color_primaries, context.color_trc, context.colorspace) == (1, 1, 1)
+        assert context.color_range == 1  # limited ("tv")
+
+
+def test_colours_survive():
+    frames = make_frames(8, 128, 128)
+    error = np.abs(decode(encode(frames)).astype(int) - frames)
+    assert error.mean() < 3
+    assert np.median(error[:, :20]) <= 2
+
+
+def test_parameters_travel_in_the_file():
+    prompt = 'quotes " and \\ and = ; # and\nlines, 日本語 🎉 \x00'
+    video = encode(make_frames(), metadata=PARAMETERS | {"prompt": prompt})
+    with av.open(BytesIO(video)) as container:
+        tags = container.metadata
+    assert json.loads(tags["comment"]) == PARAMETERS | {"prompt": prompt}
+    assert tags["title"].startswith('quotes " and \\ and = ; # and lines, 日本語 🎉')
+
+
+def test_the_longest_prompt_travels_too():
+    metadata = PARAMETERS | {"prompt": "🎉" * 4000, "negative_prompt": "é" * 4000}
+    with av.open(BytesIO(encode(make_frames(), metadata=metadata))) as container:
+        assert json.loads(container.metadata["comment"]) == metadata
+
+
+def test_metadata_can_be_left_out():
+    video = encode(make_frames())
+    with av.open(BytesIO(video)) as container:
+        assert not {"comment", "title", "encoder", "creation_time"} & set(container.metadata)
+
+
+def test_equal_input_gives_equal_bytes():
+    frames = make_frames(16)
+    assert encode(frames, metadata=PARAMETERS) == encode(frames, metadata=PARAMETERS, chunk=16)
+
+
+@pytest.mark.parametrize(("width", "height"), [(63, 64), (64, 63), (0, 64)])
+def test_odd_sizes_are_refused(width, height):
+    with pytest.raises(ExecutionFailed, match="even sizes") as failure:
+        VideoEncoder(width, height, 8)
+    assert failure.value.code == "encoding_failed"
+
+
+def test_frames_of_another_size_are_refused():
+    with VideoEncoder(64, 64, 8) as encoder, pytest.raises(ExecutionFailed, match="expected"):
+        encoder.write(make_frames(1, 32, 32))
+
+
+def test_no_frames_is_a_failure():
+    with VideoEncoder(64, 64, 8) as encoder, pytest.raises(ExecutionFailed, match="no frames") as failure:
+        encoder.finish()
+    assert failure.value.code == "encoding_failed"
+
+
+def test_a_killed_ffmpeg_is_a_failure():
+    with VideoEncoder(64, 64, 8) as encoder:
+        encoder.write(make_frames())
+        os.kill(encoder.pid, signal.SIGKILL)
+        with pytest.raises(ExecutionFailed, match="code -9") as failure:
+            encoder.finish()
+    assert failure.value.code == "encoding_failed"
+
+
+def test_a_killed_ffmpeg_is_noticed_while_writing():
+    frames = make_frames(64, 256, 256)
+    with VideoEncoder(256, 256, 8) as encoder:
+        os.kill(encoder.pid, signal.SIGKILL)
+        with pytest.raises(ExecutionFailed, match="code -9"):
+            for _ in range(100):
+                encoder.write(frames)
+
+
+def test_what_ffmpeg_says_is_in_the_message():
+    with (
+        pytest.raises(ExecutionFailed, match="(?i)rate|invalid") as failure,
+        VideoEncoder(64, 64, -1) as encoder,
+    ):
+        encoder.write(make_frames(64))
+        encoder.finish()
+    assert failure.value.code == "encoding_failed"
+
+
+def test_a_missing_ffmpeg_is_a_failure(monkeypatch, tmp_path):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "nothing"))
+    with pytest.raises(ExecutionFailed, match="does not start") as failure, VideoEncoder(64, 64, 8):
+        pass
+    assert failure.value.code == "encoding_failed"
+
+
+def test_an_abandoned_encoder_leaves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(KeyError), VideoEncoder(64, 64, 8) as encoder:
+        encoder.write(make_frames())
+        raise KeyError
+    assert not psutil.pid_exists(encoder.pid)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_ffmpeg_does_not_outlive_a_killed_parent(tmp_path):
+    script = (
+        "import sys, numpy as np\n"
+        "from services.generation.encoding import VideoEncoder\n"
+        "with VideoEncoder(64, 64, 8) as encoder:\n"
+        "    encoder.write(np.zeros((1, 64, 64, 3), np.uint8))\n"
+        "    print(encoder.pid, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    with parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        parent.wait()
+        await eventually(
+            lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
+            message="ffmpeg outlived its parent",
+        )
