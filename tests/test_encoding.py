@@ -1,5 +1,6 @@
 """MP4s made by a real ffmpeg, read back by PyAV."""
 
+import asyncio
 import json
 import os
 import signal
@@ -130,17 +131,12 @@ def test_a_killed_ffmpeg_is_noticed_while_writing():
     with VideoEncoder(256, 256, 8) as encoder:
         os.kill(encoder.pid, signal.SIGKILL)
         with pytest.raises(ExecutionFailed, match="code -9"):
-            for _ in range(100):
-                encoder.write(frames)
+            encoder.write(frames)  # more than a pipe holds
 
 
 def test_what_ffmpeg_says_is_in_the_message():
-    with (
-        pytest.raises(ExecutionFailed, match="(?i)rate|invalid") as failure,
-        VideoEncoder(64, 64, -1) as encoder,
-    ):
-        encoder.write(make_frames(64))
-        encoder.finish()
+    with pytest.raises(ExecutionFailed, match="framerate") as failure:
+        encode(make_frames(), fps=-1)
     assert failure.value.code == "encoding_failed"
 
 
@@ -153,14 +149,15 @@ def test_a_missing_ffmpeg_is_a_failure(monkeypatch, tmp_path):
 
 def test_an_abandoned_encoder_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(KeyError), VideoEncoder(64, 64, 8) as encoder:
+    with VideoEncoder(64, 64, 8) as encoder:
         encoder.write(make_frames())
-        raise KeyError
+        assert psutil.pid_exists(encoder.pid)
+        assert list(tmp_path.iterdir())
     assert not psutil.pid_exists(encoder.pid)
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_ffmpeg_does_not_outlive_a_killed_parent(tmp_path):
+def test_ffmpeg_does_not_outlive_a_killed_parent(tmp_path):
     script = (
         "import sys, numpy as np\n"
         "from services.generation.encoding import VideoEncoder\n"
@@ -179,7 +176,9 @@ async def test_ffmpeg_does_not_outlive_a_killed_parent(tmp_path):
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
         parent.wait()
-        await eventually(
-            lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
-            message="ffmpeg outlived its parent",
+        asyncio.run(
+            eventually(
+                lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
+                message="ffmpeg outlived its parent",
+            )
         )
