@@ -216,8 +216,6 @@ class Attempt:
         return await self._release(keep_attempt=True)
 
     async def _release(self, *, keep_attempt: bool) -> Job | None:
-        if self.job.cancel_requested:
-            return await self._record(self._store.finish_cancelled)
         return await self._record(lambda job: self._store.release(job, keep_attempt=keep_attempt))
 
     async def _fail(self, code: str, message: str) -> Job | None:

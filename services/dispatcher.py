@@ -225,6 +225,7 @@ class Dispatcher:
                     if not any(job.id == ours.id and job.fence == ours.fence for ours in self.running):
                         logger.warning("job %s was left by %s", job.id, job.lease and job.lease.worker)
                         self._tell(await self._store.recover(job, self._options.max_attempts))
+                self._note_database(away=False)
             except DatabaseUnavailable:
                 self._note_database(away=True)
             except Exception:

@@ -1,0 +1,162 @@
+"""Keeps the file store and its records true to each other: age limit, disk budget, leftovers."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from models.job import Job, JobStatus
+from services.file_store import FileStore
+from services.job_store import DatabaseUnavailable, JobQuery, JobStore, utc_now
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 100
+
+
+@dataclass(frozen=True)
+class JanitorOptions:
+    """How often, and how old.
+
+    Attributes:
+        interval_seconds: Between sweeps for age, budget and old idempotency keys.
+        audit_seconds: Between comparisons of every file with its record, which read the whole history.
+        leftover_seconds: Age below which no file without a record, or unfinished, is touched.
+        idempotency_key_ttl: Age at which a key is forgotten.
+    """
+
+    interval_seconds: float = 60.0
+    audit_seconds: float = 3600.0
+    leftover_seconds: float = 600.0
+    idempotency_key_ttl: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """How much one pass has cleared away."""
+
+    expired: int = 0
+    evicted: int = 0
+    parts: int = 0
+    keys: int = 0
+    orphans: int = 0
+    missing: int = 0
+
+
+class Janitor:
+    """Sweeps while its ``async with`` block runs."""
+
+    def __init__(self, store: JobStore, files: FileStore, options: JanitorOptions | None = None) -> None:
+        self._store = store
+        self._files = files
+        self._options = options or JanitorOptions()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Janitor":
+        self._task = asyncio.create_task(self._run(), name="janitor")
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def sweep(self) -> Swept:
+        """Delete what is too old, over the budget, unfinished or forgotten. Raises DatabaseUnavailable."""
+        parts = await asyncio.to_thread(self._files.sweep_parts, self._options.leftover_seconds)
+        keys = await self._store.purge_idempotency_keys(utc_now() - self._options.idempotency_key_ttl)
+        return Swept(expired=await self._expire(), evicted=await self._evict(), parts=parts, keys=keys)
+
+    async def audit(self) -> Swept:
+        """Compare files and records: files that no record names go, records without a file say so.
+
+        Raises DatabaseUnavailable.
+        """
+        return Swept(orphans=await self._delete_orphans(), missing=await self._mark_missing())
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        audited_at: float | None = None
+        while True:
+            try:
+                swept = await self.sweep()
+                if audited_at is None or clock() - audited_at >= self._options.audit_seconds:
+                    audit = await self.audit()
+                    audited_at = clock()
+                    swept = Swept(
+                        swept.expired, swept.evicted, swept.parts, swept.keys, audit.orphans, audit.missing
+                    )
+                if swept != Swept():
+                    logger.info("cleared away: %s", swept)
+            except DatabaseUnavailable:
+                logger.warning("the database is away: nothing is cleared away until it is back")
+            except Exception:
+                # One bad file or record must not end the sweeps for good.
+                logger.exception("a sweep failed; the next one tries again")
+            await asyncio.sleep(self._options.interval_seconds)
+
+    async def _expire(self) -> int:
+        count = 0
+        while jobs := await self._store.expired_files(now=utc_now(), limit=_PAGE):
+            for job in jobs:
+                await self._forget_file(job)
+            count += len(jobs)
+        return count
+
+    async def _evict(self) -> int:
+        """Oldest first, until the store is within its budget."""
+        count = 0
+        while (used := await asyncio.to_thread(self._files.used_bytes)) > self._files.budget_bytes:
+            jobs = await self._store.completed_oldest_first(limit=_PAGE)
+            if not jobs:
+                logger.warning("%d bytes are over the budget, and no record names them", used)
+                break
+            for job in jobs:
+                if used <= self._files.budget_bytes:
+                    break
+                await self._forget_file(job)
+                used -= job.video.size_bytes if job.video is not None else 0
+                count += 1
+        return count
+
+    async def _forget_file(self, job: Job) -> None:
+        # The record first: a crash in between leaves an orphan for the audit, not a record without its file.
+        await self._store.mark_file_expired(job)
+        await asyncio.to_thread(self._files.delete, job.id, job.fence)
+
+    async def _delete_orphans(self) -> int:
+        before = utc_now().timestamp() - self._options.leftover_seconds
+        clips = await asyncio.to_thread(
+            lambda: {(file.job_id, file.fence) for file in self._files.stored() if file.modified < before}
+        )
+        count = 0
+        for job_id, fence in sorted(clips):
+            record = await self._store.get(job_id)
+            if record is None or not _names_file(record, fence):
+                await asyncio.to_thread(self._files.delete, job_id, fence)
+                count += 1
+        return count
+
+    async def _mark_missing(self) -> int:
+        count, last = 0, None
+        while True:
+            query = JobQuery(status=JobStatus.COMPLETED, order="asc", after=last, limit=_PAGE)
+            page = await self._store.list(query)
+            for job in page.jobs:
+                path = self._files.video_path(job.id, job.fence)
+                if not job.file_expired and not await asyncio.to_thread(path.exists):
+                    logger.error("the clip of job %s has disappeared", job.id)
+                    await self._forget_file(job)
+                    count += 1
+            if not page.has_more:
+                return count
+            last = page.jobs[-1].id
+
+
+def _names_file(record: Job, fence: int) -> bool:
+    """Whether the record serves, or is about to serve, the file of this fence."""
+    if record.fence != fence:
+        return False
+    if record.status is JobStatus.COMPLETED:
+        return not record.file_expired
+    return record.status is JobStatus.IN_PROGRESS
