@@ -86,5 +86,6 @@ class Job(BaseModel):
     write_token: str = ""
 
     def to_document(self) -> dict[str, Any]:
-        """As MongoDB stores it. Fields that are None are left out: the embedded server matches null loosely."""
-        return self.model_dump(by_alias=True, exclude_none=True, mode="python") | {"status": self.status.value}
+        """As MongoDB stores it. What is None is left out: the embedded server matches null loosely."""
+        document = self.model_dump(by_alias=True, exclude_none=True)
+        return document | {"status": self.status.value}

@@ -20,7 +20,7 @@ class VideoCreate(BaseModel):
         json_schema_extra={
             "examples": [
                 {"prompt": "a red circle moving left"},
-                {"prompt": "a blue star moving up on a white background", "seed": 7, "num_inference_steps": 20},
+                {"prompt": "a blue star moving up on a white background", "seed": 7, "fps": 12},
             ]
         },
     )
@@ -39,9 +39,9 @@ class VideoCreate(BaseModel):
         None, ge=0, allow_inf_nan=False, description="Classifier-free guidance; 1 or less switches it off."
     )
     scheduler: str | None = Field(None, max_length=64, description="A sampler's name from GET /models.")
-    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Equal seeds give equal clips on one machine.")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Equal seeds give equal clips.")
     metadata: dict[MetadataKey, MetadataValue] = Field(
-        default_factory=dict, max_length=16, description="The caller's own key-value pairs, kept with the job."
+        default_factory=dict, max_length=16, description="The caller's own pairs, kept with the job."
     )
 
 

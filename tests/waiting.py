@@ -8,9 +8,15 @@ from typing import Any
 
 
 async def eventually(
-    predicate: Callable[[], Any | Awaitable[Any]], timeout: float = 10.0, message: str = "", interval: float = 0.02
+    predicate: Callable[[], Any | Awaitable[Any]],
+    timeout: float = 10.0,
+    message: str = "",
+    interval: float = 0.02,
 ) -> Any:
-    """Poll ``predicate`` until it answers something true and return that; AssertionError after ``timeout`` seconds."""
+    """Poll ``predicate`` until it answers something true and return that.
+
+    Raises AssertionError after ``timeout`` seconds.
+    """
     deadline = time.monotonic() + timeout
     while True:
         result = predicate()
