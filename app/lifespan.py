@@ -37,6 +37,7 @@ class State(TypedDict):
 
     settings: Settings
     database: Database
+    store: JobStore
     catalogue: Catalogue
     files: FileStore
     videos: VideoService
@@ -83,6 +84,7 @@ async def open_services(
         yield State(
             settings=settings,
             database=database,
+            store=store,
             catalogue=catalogue,
             files=files,
             videos=VideoService(

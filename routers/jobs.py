@@ -17,13 +17,23 @@ KEEP_ALIVE_SECONDS = 15
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
+_EVENT_SCHEMA = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["status", "progress", "end"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 _EVENTS_ANSWER: Answers = {
     200: {
         "description": (
             "Server-sent events, each with JSON data: `status` (the record, first and at every change of "
             "status), `progress` (`step`, `total`, `percent`, `eta_seconds`), `end` (the final record)."
         ),
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": _EVENT_SCHEMA}},
     }
 }
 

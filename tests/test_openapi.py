@@ -1,0 +1,63 @@
+"""The OpenAPI document against the running service: no server error, no answer that is not documented."""
+
+import asyncio
+from pathlib import Path
+
+import schemathesis
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from app.main import create_app
+from app.settings import Settings
+from tests.live_api import LiveApi, live_api
+
+EXAMPLES = 25
+
+
+def check_operation(operation: schemathesis.APIOperation, mode: GenerationMode, ids: list[str]) -> None:
+    """Send generated requests. Ids of real jobs take the place of generated ones, which nobody would ever guess."""
+
+    # Each model has limits of its own, which the document cannot say: what its schema allows may still be refused.
+    excluded = [positive_data_acceptance]
+
+    @seed(1)
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, derandomize=False, suppress_health_check=list(HealthCheck)
+    )
+    @given(case=operation.as_strategy(generation_mode=mode), known=st.sampled_from([None, *ids]))
+    def check(case: schemathesis.Case, known: str | None) -> None:
+        if known is not None and mode is GenerationMode.POSITIVE and "id" in (case.path_parameters or {}):
+            case.path_parameters["id"] = known
+        case.call_and_validate(excluded_checks=excluded, timeout=20)
+
+    try:
+        check()
+    except Unsatisfiable:
+        # Without parameters, or with one that may be any text, no request breaks the schema.
+        assert mode is GenerationMode.NEGATIVE, operation.label
+
+
+async def ids_for(api: LiveApi, label: str) -> list[str]:
+    completed = (await api.finished(seed=1))["id"]
+    failed = (await api.until((await api.create("refuse out_of_memory"))["id"], "failed"))["id"]
+    expired = (await api.finished(seed=2))["id"]
+    record = await api.state["store"].get(expired)
+    assert record is not None
+    await api.state["store"].mark_file_expired(record)
+    return {"DELETE /jobs/{id}": [failed, expired]}.get(label, [completed, failed, expired])
+
+
+async def test_no_answer_is_undocumented(tmp_path: Path) -> None:
+    async with live_api(tmp_path) as api:
+        schema = await asyncio.to_thread(
+            schemathesis.openapi.from_url, str(api.client.base_url.join("/openapi.json"))
+        )
+        operations = [result.ok() for result in schema.get_all_operations()]
+        assert len(operations) == 16
+        for operation in operations:
+            ids = await ids_for(api, operation.label)
+            for mode in GenerationMode:
+                await asyncio.to_thread(check_operation, operation, mode, ids)
