@@ -101,7 +101,7 @@ async def connect(uri: str, name: str) -> AsyncIterator[Database]:
         )
         yield Database(motor, f"MongoDB at {_hosts(uri)}")
     finally:
-        client.close()
+        await asyncio.to_thread(client.close)  # it says goodbye to the server first
 
 
 def _hosts(uri: str) -> str:
@@ -250,7 +250,7 @@ async def _server_pid(port: int) -> Any:
     except PyMongoError:
         return None
     finally:
-        client.close()
+        await asyncio.to_thread(client.close)  # it says goodbye to the server first
 
 
 def free_port() -> int:

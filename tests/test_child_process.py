@@ -53,18 +53,16 @@ def is_running(pid: int) -> bool:
     ],
 )
 async def test_a_child_dies_with_its_parent(command: str, kill: signal.Signals) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT.format(command=command)], stdout=subprocess.PIPE
-    ) as parent:
-        assert parent.stdout is not None
-        child_pid = int(parent.stdout.readline())
-        children = [child_pid, *children_of(child_pid)]
-        assert all(map(is_running, children))
-        parent.send_signal(kill)
-        parent.wait()
-        await eventually(
-            lambda: not any(map(is_running, children)), message=f"{children} outlived its parent"
-        )
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT.format(command=command), stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    child_pid = int(await parent.stdout.readline())
+    children = [child_pid, *children_of(child_pid)]
+    assert all(map(is_running, children))
+    parent.send_signal(kill)
+    await parent.wait()
+    await eventually(lambda: not any(map(is_running, children)), message=f"{children} outlived their parent")
 
 
 def children_of(pid: int) -> list[int]:

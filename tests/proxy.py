@@ -1,0 +1,90 @@
+"""A TCP proxy that breaks connections where a test wants it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Proxy:
+    """Between a client and a server.
+
+    Attributes:
+        lose_answer_to: When a request that holds these bytes has reached the server and been answered, the
+            connection is cut instead of handing the answer on. Once.
+        lose_request: As above, but the request itself never reaches the server. Once.
+        requests: Every request, as sent.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = host, port
+        self.lose_answer_to: bytes | None = None
+        self.lose_request: bytes | None = None
+        self.losses = 0
+        self.requests: list[bytes] = []
+        self.port = 0
+        self._connections: set[asyncio.Future[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Proxy"]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for connection in self._connections:
+                connection.cancel()
+            await asyncio.gather(*self._connections)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.ensure_future(self._pass_on(reader, writer))
+        self._connections.add(connection)
+        await connection
+        self._connections.discard(connection)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(*self._target)
+        losing = asyncio.Event()
+
+        async def requests() -> None:
+            while request := await _message(reader):
+                self.requests.append(request)
+                if self.lose_request is not None and self.lose_request in request:
+                    self.lose_request = None
+                    self.losses += 1
+                    return
+                if self.lose_answer_to is not None and self.lose_answer_to in request:
+                    self.lose_answer_to = None
+                    losing.set()
+                server_writer.write(request)
+
+        async def answers() -> None:
+            while answer := await _message(server_reader):
+                if losing.is_set():
+                    self.losses += 1
+                    return
+                writer.write(answer)
+
+        directions = [asyncio.ensure_future(requests()), asyncio.ensure_future(answers())]
+        try:
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass  # the test is over
+        finally:
+            for direction in directions:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
+            for stream in (writer, server_writer):
+                stream.close()
+                with contextlib.suppress(ConnectionError):
+                    await stream.wait_closed()
+
+
+async def _message(reader: asyncio.StreamReader) -> bytes:
+    """One message of MongoDB's wire protocol (its length comes first); empty at the end of the stream."""
+    try:
+        head = await reader.readexactly(4)
+        return head + await reader.readexactly(int.from_bytes(head, "little") - 4)
+    except (asyncio.IncompleteReadError, ConnectionResetError):
+        return b""
