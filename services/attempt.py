@@ -97,6 +97,7 @@ class Attempt:
 
     def _end_generation(self, reason: _Stop) -> None:
         if self._stop is None and self._generation is not None and not self._generation.done():
+            logger.info("job %s is stopped: %s", self.job.id, reason.name.lower())
             self._stop = reason
             self._generation.cancel()
 
@@ -129,7 +130,6 @@ class Attempt:
                 logger.warning("job %s runs on while the database is away", self.job.id)
                 continue
             if fresh is None or not self._is_ours(fresh):
-                logger.warning("job %s is no longer ours", self.job.id)
                 self._end_generation(_Stop.LOST)
                 return
             # Steps may have been made since the record was read.
