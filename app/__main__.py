@@ -2,22 +2,27 @@
 
 import asyncio
 import errno
+import os
 import signal
 import socket
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import cast
 
 from pydantic import ValidationError
 
-from app.lifespan import State, open_services
+from app.lifespan import State, chosen_model, open_services
 from app.logging import configure_logging
 from app.main import create_app
 from app.server import Server
 from app.settings import Settings
 from authentication import Credentials
-from services.errors import ServiceError
+from services.catalogue import Catalogue
+from services.device_probe import has_cuda
 from services.instance_lock import DataFolderInUse, InstanceLock
+from services.job_store import DatabaseUnavailable
+from services.links import InvalidSigningKey
 from services.mongo import DatabaseStartFailed, InvalidConnectionString
 
 STARTED, FAILED, MISCONFIGURED = 0, 1, 2
@@ -35,6 +40,7 @@ def main() -> int:
     try:
         settings, credentials = _configuration()
         configure_logging(settings.log_level, settings.log_format)
+        _prepare(settings.data_dir)
         with ExitStack() as stack:
             # Before anything is started: a second instance leaves the first one's worker and database alone.
             listener = None
@@ -46,7 +52,10 @@ def main() -> int:
     except CannotStart as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except (DataFolderInUse, DatabaseStartFailed, InvalidConnectionString, ServiceError) as error:
+    except DatabaseUnavailable:
+        print("error: the database at MONGO_URI cannot be reached", file=sys.stderr)
+        return FAILED
+    except (DataFolderInUse, DatabaseStartFailed, InvalidConnectionString, InvalidSigningKey) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -64,7 +73,20 @@ def _configuration() -> tuple[Settings, Credentials]:
         raise CannotStart(
             f"T2V_ROLE={settings.role} shares a database with other processes: set MONGO_URI", MISCONFIGURED
         )
+    try:
+        Catalogue.create(chosen_model(settings))
+    except ValueError as error:
+        raise CannotStart(f"T2V_MODEL: {error}", MISCONFIGURED) from None
     return settings, credentials
+
+
+def _prepare(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"the data folder {data_dir} cannot be made: {error.strerror}") from None
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise CannotStart(f"the data folder {data_dir} cannot be written to")
 
 
 def _readable(error: ValidationError) -> list[str]:
@@ -144,11 +166,15 @@ async def _serve(server: Server, state: State, listener: socket.socket, stop: as
 
 def _announce(state: State, address: str) -> None:
     entry = state["catalogue"].default_entry
+    settings = state["settings"]
+    device = "none: only the API runs here"
+    if settings.role != "api":
+        device = f"{'CUDA' if has_cuda(settings.device) else 'CPU'} (the worker is starting)"
     lines = {
         "model": f"{entry.name} ({entry.licence}{'' if entry.commercial_use else ', no commercial use'})",
-        "device": state["health"].device,
+        "device": device,
         "database": state["database"].description,
-        "clips": str(state["settings"].data_dir / "videos"),
+        "clips": str(settings.data_dir / "videos"),
         "address": address,
     }
     if address.startswith("http"):

@@ -25,11 +25,6 @@ class Health:
     def loaded_models(self) -> tuple[str, ...]:
         return self._executor.loaded_models if self._executor is not None else ()
 
-    @property
-    def device(self) -> str:
-        """The device in words."""
-        return self._executor.device if self._executor is not None else "none: only the API runs here"
-
     async def checks(self) -> dict[str, str]:
         """``ok`` or what is wrong, for each part that this process needs."""
         checks = {"database": await self._database()}

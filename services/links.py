@@ -12,6 +12,10 @@ from services.errors import PermissionDenied
 MAX_EXPIRES_IN = 7 * 24 * 3600
 
 
+class InvalidSigningKey(RuntimeError):
+    """The kept key cannot be used; the message names its file."""
+
+
 class LinkSigner:
     """Signs and checks (id, expiry) with HMAC-SHA256 (RFC 2104)."""
 
@@ -40,7 +44,10 @@ class LinkSigner:
 
 
 def load_signing_key(data_dir: Path) -> bytes:
-    """The key kept in ``data_dir/signing.key`` (mode 600), drawn at the first call. Processes may race."""
+    """The key kept in ``data_dir/signing.key`` (mode 600), drawn at the first call. Processes may race.
+
+    Raises InvalidSigningKey.
+    """
     path = data_dir / "signing.key"
     data_dir.mkdir(parents=True, exist_ok=True)
     draft = data_dir / f"signing.key.{secrets.token_hex(8)}"
@@ -65,7 +72,7 @@ def load_signing_key(data_dir: Path) -> bytes:
 def _read(path: Path) -> bytes:
     key = path.read_text().strip().encode()
     if len(key) < 32:
-        raise ValueError(
+        raise InvalidSigningKey(
             f"{path} holds no signing key of at least 32 characters; delete it to have a new one drawn"
         )
     return key

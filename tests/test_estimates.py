@@ -1,0 +1,84 @@
+from datetime import UTC, datetime, timedelta
+
+from models.job import Job, JobProgress, JobStatus, Timings
+from models.video import VideoParams
+from services.estimates import Estimator
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PARAMS = VideoParams(
+    prompt="x",
+    negative_prompt="",
+    width=64,
+    height=64,
+    num_frames=8,
+    fps=8,
+    num_inference_steps=20,
+    guidance_scale=4,
+    scheduler="dpm++",
+    seed=1,
+)
+
+
+class History:
+    """A history of known length."""
+
+    def __init__(self, ahead: int = 0, average: float | None = None) -> None:
+        self.ahead, self.average, self.asked = ahead, average, 0
+
+    async def count_queued(self, *, limit: int, before: str | None = None) -> int:
+        return min(self.ahead, limit)
+
+    async def average_seconds(self, model: str) -> float | None:
+        self.asked += 1
+        return self.average
+
+
+def job(status: JobStatus, step: int = 0, seconds: float = 0, load: float | None = None) -> Job:
+    return Job(
+        id="video_A",
+        owner="local",
+        status=status,
+        model="demo",
+        params=PARAMS,
+        progress=JobProgress(step=step, total=20),
+        timings=Timings(load=load),
+        created_at=NOW,
+        started_at=None if status is JobStatus.QUEUED else NOW - timedelta(seconds=seconds),
+    )
+
+
+async def estimate(history: History, job: Job) -> tuple[int | None, float | None]:
+    estimator = Estimator(history, max_queued=100)
+    position = await estimator.queue_position(job)
+    return position, await estimator.remaining_seconds(job, position, NOW)
+
+
+async def test_a_queued_job_waits_for_those_ahead_and_itself() -> None:
+    assert await estimate(History(ahead=3, average=2.5), job(JobStatus.QUEUED)) == (3, 10.0)
+
+
+async def test_nothing_is_promised_without_a_history() -> None:
+    assert await estimate(History(ahead=3), job(JobStatus.QUEUED)) == (3, None)
+    assert await estimate(History(), job(JobStatus.IN_PROGRESS)) == (None, None)
+
+
+async def test_a_sampling_job_goes_on_at_its_pace() -> None:
+    assert await estimate(History(), job(JobStatus.IN_PROGRESS, step=5, seconds=10)) == (None, 30.0)
+    assert await estimate(History(), job(JobStatus.IN_PROGRESS, step=5, seconds=40, load=30)) == (None, 30.0)
+
+
+async def test_before_the_first_step_the_average_counts() -> None:
+    assert await estimate(History(average=8), job(JobStatus.IN_PROGRESS, seconds=3)) == (None, 5.0)
+    assert await estimate(History(average=8), job(JobStatus.IN_PROGRESS, seconds=30)) == (None, 0.0)
+
+
+async def test_an_ended_job_has_no_estimate() -> None:
+    assert await estimate(History(average=8), job(JobStatus.COMPLETED, step=20, seconds=3)) == (None, None)
+
+
+async def test_the_average_is_remembered() -> None:
+    history = History(average=1)
+    estimator = Estimator(history, max_queued=100)
+    for _ in range(5):
+        await estimator.remaining_seconds(job(JobStatus.QUEUED), 0, NOW)
+    assert history.asked == 1
