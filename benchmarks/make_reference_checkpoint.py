@@ -4,7 +4,7 @@
 
 For measuring speed and memory where ``damo-vilab/text-to-video-ms-1.7b`` cannot be downloaded: the same
 classes, shapes and files (half precision, variant ``fp16``, safetensors; 3.7 GB), and the same work for each
-clip. The clips show noise. The tokenizer's vocabulary is made up, of the same size. Needs about 8 GB of memory.
+clip. The clips show noise. The tokenizer's vocabulary is made up, of the same size. Takes 8 GB of memory.
 """
 
 import argparse
@@ -126,7 +126,7 @@ def save_checkpoint(folder: Path) -> None:
     """Write the checkpoint part by part, so that one part at a time is in memory."""
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
-    # torch's default initialisation keeps the variance; with the models' normalisations half precision holds it.
+    # torch's default initialisation is small enough for half precision: the models normalise at every block.
     unet = UNet3DConditionModel(**UNET)
     if sum(parameter.numel() for parameter in unet.parameters()) != UNET_PARAMETERS:
         raise ValueError("the UNet is not of the reference model's size")
