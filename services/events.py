@@ -14,7 +14,7 @@ class Subscription:
         self._newest: Job | None = None
         self._arrived = asyncio.Event()
 
-    async def next(self, timeout: float) -> Job | None:
+    async def next(self, timeout: float) -> Job | None:  # noqa: ASYNC109
         """The newest snapshot not seen yet, or None after ``timeout`` seconds without one."""
         try:
             async with asyncio.timeout(timeout):
@@ -64,7 +64,7 @@ class EventHub:
         """Say that a job was queued."""
         self._work.set()
 
-    async def wait_for_work(self, timeout: float) -> None:
+    async def wait_for_work(self, timeout: float) -> None:  # noqa: ASYNC109
         """Return when a job was queued since the last call, or after ``timeout`` seconds."""
         try:
             async with asyncio.timeout(timeout):

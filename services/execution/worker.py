@@ -165,6 +165,9 @@ def main() -> None:
     if not isinstance(start, Start):
         raise TypeError(f"expected Start, got {type(start).__name__}")
     Worker(connection, inbox, build_generator(start)).serve()
+    # Taking torch apart takes seconds, and nothing is left that would need it.
+    logging.shutdown()
+    os._exit(0)
 
 
 if __name__ == "__main__":
