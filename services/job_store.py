@@ -99,9 +99,12 @@ class JobStore:
     async def create_indexes(self) -> None:
         """Create what is missing; say so when the embedded server holds more than it serves quickly."""
         async with _reachable():
-            await self._jobs.create_indexes(EMBEDDED_INDEXES if self._database.is_embedded else INDEXES)
+            # Asked, not taken from the settings: MONGO_URI may name an nx-27017 too.
+            server = await self._database.motor.command("buildInfo")
+            is_nx_27017 = server.get("process") == "nx_27017"
+            await self._jobs.create_indexes(EMBEDDED_INDEXES if is_nx_27017 else INDEXES)
             await self._keys.create_index("created_at")
-        if self._database.is_embedded and await self._has_more_than(EMBEDDED_SERVER_JOBS):
+        if is_nx_27017 and await self._has_more_than(EMBEDDED_SERVER_JOBS):
             logger.warning(
                 "The embedded database holds more than %d jobs and answers slowly; set MONGO_URI",
                 EMBEDDED_SERVER_JOBS,

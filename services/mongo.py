@@ -74,6 +74,8 @@ async def open_database(uri: str | None, name: str, data_dir: Path) -> AsyncIter
 @asynccontextmanager
 async def connect(uri: str, name: str) -> AsyncIterator[Database]:
     """Database ``name`` of the server at ``uri``, for the running event loop."""
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise InvalidConnectionString("MONGO_URI has to begin with mongodb:// or mongodb+srv://")
     try:
         client: AsyncIOMotorClient[Any] = AsyncIOMotorClient(
             uri,

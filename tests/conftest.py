@@ -67,11 +67,8 @@ def database_name() -> str:
 
 
 @pytest_asyncio.fixture
-async def database(
-    request: pytest.FixtureRequest, mongo_uri: str, database_name: str
-) -> AsyncIterator[Database]:
+async def database(mongo_uri: str, database_name: str) -> AsyncIterator[Database]:
     """An empty database of its own, dropped afterwards."""
-    is_embedded = request.node.callspec.params["mongo_uri"] == "nx-27017"
-    async with connect(mongo_uri, database_name) as opened:
-        yield Database(opened.motor, opened.description, is_embedded)
-        await opened.motor.client.drop_database(database_name)
+    async with connect(mongo_uri, database_name) as database:
+        yield database
+        await database.motor.client.drop_database(database_name)

@@ -5,9 +5,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.waiting import eventually
+
 
 class Proxy:
-    """Between a client and a server.
+    """Between a client and a server. Close the client first.
 
     Attributes:
         lose_answer_to: When a request that holds these bytes has reached the server and been answered, the
@@ -23,7 +25,7 @@ class Proxy:
         self.losses = 0
         self.requests: list[bytes] = []
         self.port = 0
-        self._connections: set[asyncio.Future[None]] = set()
+        self._connections: set[asyncio.StreamWriter] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Proxy"]:
@@ -33,15 +35,15 @@ class Proxy:
             yield self
         finally:
             server.close()
-            for connection in self._connections:
-                connection.cancel()
-            await asyncio.gather(*self._connections)
+            await eventually(lambda: not self._connections, message="a client is still connected")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = asyncio.ensure_future(self._pass_on(reader, writer))
-        self._connections.add(connection)
-        await connection
-        self._connections.discard(connection)
+        self._connections.add(writer)
+        try:
+            await self._pass_on(reader, writer)
+        finally:
+            await _close(writer)
+            self._connections.discard(writer)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(*self._target)
@@ -66,19 +68,20 @@ class Proxy:
                     return
                 writer.write(answer)
 
-        directions = [asyncio.ensure_future(requests()), asyncio.ensure_future(answers())]
+        directions = [asyncio.create_task(requests()), asyncio.create_task(answers())]
         try:
             await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            pass  # the test is over
         finally:
             for direction in directions:
                 direction.cancel()
-            await asyncio.gather(*directions, return_exceptions=True)
-            for stream in (writer, server_writer):
-                stream.close()
-                with contextlib.suppress(ConnectionError):
-                    await stream.wait_closed()
+            await asyncio.wait(directions)
+            await _close(server_writer)
+
+
+async def _close(stream: asyncio.StreamWriter) -> None:
+    stream.close()
+    with contextlib.suppress(ConnectionError):
+        await stream.wait_closed()
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:
