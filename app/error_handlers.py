@@ -101,8 +101,10 @@ def _sentence(problem: Mapping[str, Any]) -> str:
             return "there is no such parameter"
         case "missing":
             return "is required"
+        case "string_pattern_mismatch" if "$." in problem["ctx"]["pattern"]:
+            return "a key may neither begin with $ nor hold dots or NUL characters"
         case "string_pattern_mismatch" if "\\x00" in problem["ctx"]["pattern"]:
-            return "must hold visible text, without NUL characters"
+            return "must hold text, without NUL characters"
         case "value_error":
             return str(problem["ctx"]["error"])
         case _:

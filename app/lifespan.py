@@ -38,6 +38,7 @@ class State(TypedDict):
     settings: Settings
     database: Database
     store: JobStore
+    hub: EventHub
     catalogue: Catalogue
     files: FileStore
     videos: VideoService
@@ -85,6 +86,7 @@ async def open_services(
             settings=settings,
             database=database,
             store=store,
+            hub=hub,
             catalogue=catalogue,
             files=files,
             videos=VideoService(

@@ -7,9 +7,20 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 MAX_PROMPT_CHARS = 4_000
 MAX_SEED = 2**32 - 1
 
-Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARS)]
-MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+# NUL ends strings in the MP4's metadata and in MongoDB's field names.
+_VISIBLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
+_NO_NUL = r"^[^\x00]*$"
+
+Prompt = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARS, pattern=_VISIBLE),
+]
+NegativePrompt = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT_CHARS, pattern=_NO_NUL)
+]
+# MongoDB reads a leading $ as an operator and a dot as a path.
+MetadataKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^$.\x00][^.\x00]*$")]
+MetadataValue = Annotated[str, StringConstraints(max_length=512, pattern=_NO_NUL)]
 
 
 class VideoCreate(BaseModel):
@@ -26,9 +37,7 @@ class VideoCreate(BaseModel):
     )
 
     prompt: Prompt = Field(description="What the clip shows.")
-    negative_prompt: str | None = Field(
-        None, max_length=MAX_PROMPT_CHARS, description="What the clip should not show."
-    )
+    negative_prompt: NegativePrompt | None = Field(None, description="What the clip should not show.")
     model: str | None = Field(None, max_length=200, description="A name from GET /models.")
     width: int | None = Field(None, ge=1, description="Pixels.")
     height: int | None = Field(None, ge=1, description="Pixels.")

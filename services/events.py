@@ -60,6 +60,11 @@ class EventHub:
             if not subscriptions and self._subscriptions.get(job_id) is subscriptions:
                 del self._subscriptions[job_id]
 
+    @property
+    def watched(self) -> int:
+        """How many jobs have subscribers."""
+        return len(self._subscriptions)
+
     def wake(self) -> None:
         """Say that a job was queued."""
         self._work.set()

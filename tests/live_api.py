@@ -1,6 +1,8 @@
 """The application on a real port in the test's event loop, with a real database and a real worker process."""
 
 import asyncio
+import os
+import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +19,8 @@ from app.settings import Settings
 from authentication import Credentials
 from tests.generators import SCRIPTED
 from tests.waiting import eventually
+
+OUTSIDE_URI = os.environ.get("MONGO_URI")
 
 
 @dataclass
@@ -61,11 +65,13 @@ class LiveApi:
 
 
 @asynccontextmanager
-async def live_api(
-    folder: Path, *, mongo: str | None = None, generator: str = SCRIPTED, **settings: Any
-) -> AsyncIterator[LiveApi]:
-    """A service over ``folder``; ``settings`` are those of ``Settings``. Its model is the small one."""
+async def live_api(folder: Path, *, generator: str = SCRIPTED, **settings: Any) -> AsyncIterator[LiveApi]:
+    """A service over ``folder`` and the embedded database, or ``$MONGO_URI`` when set.
+
+    ``settings`` are those of ``Settings``. The worker runs ``generator``.
+    """
     values = {
+        "database": f"test_{secrets.token_hex(8)}",
         "data_dir": folder / "data",
         "model": "demo",
         "device": "cpu",
@@ -74,7 +80,7 @@ async def live_api(
     }
     app = create_app(
         Settings(_env_file=None, **values),
-        Credentials(_env_file=None, auth=None, mongo=mongo),  # type: ignore[call-arg]
+        Credentials(_env_file=None, auth=None, mongo=OUTSIDE_URI),  # type: ignore[call-arg]
         generator,
     )
     listener = socket.socket()
@@ -92,3 +98,5 @@ async def live_api(
             state["closing"].set()
             server.should_exit = True
             await serving
+            if OUTSIDE_URI:
+                await state["database"].motor.client.drop_database(state["settings"].database)

@@ -20,7 +20,9 @@ MAY_IMPORT = {
 FILES = [
     path
     for name in MAY_IMPORT
-    for path in ([ROOT / f"{name}.py"] if (ROOT / f"{name}.py").exists() else sorted((ROOT / name).rglob("*.py")))
+    for path in (
+        [ROOT / f"{name}.py"] if (ROOT / f"{name}.py").exists() else sorted((ROOT / name).rglob("*.py"))
+    )
 ]
 
 

@@ -10,22 +10,23 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from app.main import create_app
-from app.settings import Settings
 from tests.live_api import LiveApi, live_api
 
 EXAMPLES = 25
 
 
 def check_operation(operation: schemathesis.APIOperation, mode: GenerationMode, ids: list[str]) -> None:
-    """Send generated requests. Ids of real jobs take the place of generated ones, which nobody would ever guess."""
+    """Send generated requests, ids of real jobs in the place of generated ones, which nobody would guess."""
 
-    # Each model has limits of its own, which the document cannot say: what its schema allows may still be refused.
+    # Each model has limits of its own, which the document cannot say: what it allows may still be refused.
     excluded = [positive_data_acceptance]
 
     @seed(1)
     @settings(
-        max_examples=EXAMPLES, deadline=None, database=None, derandomize=False, suppress_health_check=list(HealthCheck)
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode), known=st.sampled_from([None, *ids]))
     def check(case: schemathesis.Case, known: str | None) -> None:
