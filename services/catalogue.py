@@ -163,10 +163,10 @@ _ENTRIES = (
         variant=None,
         pipeline_class="TextToVideoSDPipeline",
         limits=Limits(
-            width=Range(64, 64, 8),
-            height=Range(64, 64, 8),
-            num_frames=Range(1, 16),
-            max_pixels=16 * 64 * 64,
+            width=Range(64, 64),
+            height=Range(64, 64),
+            num_frames=Range(8, 8),
+            max_pixels=8 * 64 * 64,
             num_inference_steps=Range(1, 100),
         ),
         defaults=Defaults(
@@ -176,7 +176,7 @@ _ENTRIES = (
             fps=8,
             num_inference_steps=20,
             guidance_scale=4.0,
-            scheduler="dpm++",
+            scheduler="ddim",
         ),
         memory_gib=0.5,
         licence="MIT",
