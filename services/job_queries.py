@@ -12,19 +12,22 @@ from models.job import Job, JobStatus
 # The embedded server compares times in whole seconds: ask for one more, then look at the records.
 SECOND = timedelta(seconds=1)
 
+# A copy of the id to sort and page by. The embedded server refuses compound indexes with _id and reads
+# every document to compare it.
+SORT_ID = "sort_id"
+
 INDEXES = [
     IndexModel(fields)
     for fields in (
-        ["status", "_id"],
-        ["owner", "_id"],
-        ["owner", "status", "_id"],
-        ["model", "status", "_id"],
-        ["status", "lease.expires_at"],
+        [SORT_ID],
+        ["status"],
+        ["status", SORT_ID],
+        ["owner", SORT_ID],
+        ["owner", "status", SORT_ID],
+        ["model", "status", SORT_ID],
         ["status", "file_expired", "expires_at"],
     )
 ]
-# The embedded server refuses documents of a collection with _id in a compound index.
-EMBEDDED_INDEXES = [IndexModel(field) for field in ("status", "owner", "model", "lease.expires_at")]
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class JobQuery:
         if created:
             fields["created_at"] = created
         if self.after is not None:
-            fields["_id"] = {"$gt" if self.order == "asc" else "$lt": self.after}
+            fields[SORT_ID] = {"$gt" if self.order == "asc" else "$lt": self.after}
         return fields
 
     def spans(self, job: Job) -> bool:

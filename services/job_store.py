@@ -24,7 +24,7 @@ from models.job import Job, JobError, JobProgress, JobStatus, Timings
 from models.video import Video
 from services import job_transitions
 from services.errors import Unavailable
-from services.job_queries import EMBEDDED_INDEXES, INDEXES, SECOND, JobPage, JobQuery
+from services.job_queries import INDEXES, SECOND, SORT_ID, JobPage, JobQuery
 from services.mongo import Database
 
 __all__ = [
@@ -99,12 +99,9 @@ class JobStore:
     async def create_indexes(self) -> None:
         """Create what is missing; say so when the embedded server holds more than it serves quickly."""
         async with _reachable():
-            # Asked, not taken from the settings: MONGO_URI may name an nx-27017 too.
-            server = await self._database.motor.command("buildInfo")
-            is_nx_27017 = server.get("process") == "nx_27017"
-            await self._jobs.create_indexes(EMBEDDED_INDEXES if is_nx_27017 else INDEXES)
+            await self._jobs.create_indexes(INDEXES)
             await self._keys.create_index("created_at")
-        if is_nx_27017 and await self._has_more_than(EMBEDDED_SERVER_JOBS):
+        if self._database.is_embedded and await self._has_more_than(EMBEDDED_SERVER_JOBS):
             logger.warning(
                 "The embedded database holds more than %d jobs and answers slowly; set MONGO_URI",
                 EMBEDDED_SERVER_JOBS,
@@ -132,7 +129,7 @@ class JobStore:
         direction = ASCENDING if query.order == "asc" else DESCENDING
         wanted, jobs = query.limit + 1, Jobs()
         while len(jobs) < wanted:
-            batch = await self._find(query.to_filter(), [("_id", direction)], wanted)
+            batch = await self._find(query.to_filter(), [(SORT_ID, direction)], wanted)
             jobs += filter(query.spans, batch)
             if len(batch) < wanted:
                 break
@@ -143,16 +140,17 @@ class JobStore:
         """How many jobs wait, but at most ``limit``; only those ahead of ``before`` where it is given."""
         fields: dict[str, Any] = {"status": JobStatus.QUEUED.value}
         if before is not None:
-            fields["_id"] = {"$lt": before}
+            fields[SORT_ID] = {"$lt": before}
         async with _reachable():
             return len(await self._jobs.find(fields, {"_id": 1}).limit(limit).to_list(limit))
 
     async def stalled(self, *, limit: int = 100) -> Jobs:
         """Running jobs whose lease has expired by this machine's clock."""
+        # Few run at once, so all are read: the embedded server reads every document to compare a time.
+        fields = {"status": JobStatus.IN_PROGRESS.value}
+        running = await self._find(fields, [(SORT_ID, ASCENDING)], limit=0)
         now = utc_now()
-        fields = {"status": JobStatus.IN_PROGRESS.value, "lease.expires_at": {"$lt": now + SECOND}}
-        jobs = await self._find(fields, [("_id", ASCENDING)], limit)
-        return [job for job in jobs if job_transitions.is_stalled(job, now)]
+        return [job for job in running if job_transitions.is_stalled(job, now)][:limit]
 
     async def expired_files(self, *, now: datetime, limit: int = 100) -> Jobs:
         """Completed jobs whose file is past its age."""
@@ -161,18 +159,18 @@ class JobStore:
             "file_expired": False,
             "expires_at": {"$lt": now + SECOND},
         }
-        jobs = await self._find(fields, [("_id", ASCENDING)], limit)
+        jobs = await self._find(fields, [(SORT_ID, ASCENDING)], limit)
         return [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
 
     async def completed_oldest_first(self, *, limit: int) -> Jobs:
         """Completed jobs that still have their file."""
         fields = {"status": JobStatus.COMPLETED.value, "file_expired": False}
-        return await self._find(fields, [("_id", ASCENDING)], limit)
+        return await self._find(fields, [(SORT_ID, ASCENDING)], limit)
 
     async def average_seconds(self, model: str) -> float | None:
         """How long the model's last few jobs took from start to end; None when there were none."""
         fields = {"model": model, "status": JobStatus.COMPLETED.value}
-        jobs = await self._find(fields, [("_id", DESCENDING)], AVERAGED_JOBS)
+        jobs = await self._find(fields, [(SORT_ID, DESCENDING)], AVERAGED_JOBS)
         seconds = [
             (job.completed_at - job.started_at).total_seconds()
             for job in jobs
@@ -185,13 +183,13 @@ class JobStore:
 
     async def _documents(self, fields: Mapping[str, Any], sort: Sort, limit: int) -> Documents:
         async with _reachable():
-            return await self._jobs.find(fields).sort(sort).limit(limit).to_list(limit)
+            return await self._jobs.find(fields).sort(sort).limit(limit).to_list(limit or None)
 
     # Inserting and deleting
 
     async def insert(self, job: Job) -> None:
         """Store a new job; when this returns, it survives a crash of the server."""
-        document = job.to_document() | {"write_token": _new_token()}
+        document = job.to_document() | {"write_token": _new_token(), SORT_ID: job.id}
 
         async def attempt(in_doubt: bool) -> None:
             try:
@@ -257,7 +255,7 @@ class JobStore:
     async def claim(self, worker: str, lease_seconds: float) -> Job | None:
         """Take the job whose turn it is; None when nothing waits."""
         queued = {"status": JobStatus.QUEUED.value}
-        while candidates := await self._documents(queued, [("_id", ASCENDING)], CANDIDATES):
+        while candidates := await self._documents(queued, [(SORT_ID, ASCENDING)], CANDIDATES):
             for candidate in candidates:
                 token = _new_token()
 

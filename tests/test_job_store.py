@@ -163,6 +163,10 @@ async def test_filters_narrow_together(store: JobStore) -> None:
         ("red\nc", ["a red\ncircle"]),
         ("# -~&", ["# -~& /x/"]),
         ("/x/", ["# -~& /x/"]),
+        ("2024-01-31", ["on 2024-01-31T10:00:00Z"]),
+        ("2024", ["on 2024-01-31T10:00:00Z"]),
+        ("10:00", ["on 2024-01-31T10:00:00Z"]),
+        ("2025-01-31", []),
         ("\0", []),
         ("'; drop table", []),
     ],
@@ -175,6 +179,7 @@ async def test_text_search_takes_every_character_as_itself(store: JobStore, q: s
         "a red\ncircle",
         "# -~& /x/",
         "500 yy",
+        "on 2024-01-31T10:00:00Z",
     ]
     await insert(store, *prompts)
     assert [job.params.prompt for job in (await store.list(JobQuery(q=q))).jobs] == found
