@@ -16,6 +16,7 @@ LATENT_CHANNELS = 8
 LATENT_SIZE = SIZE // 8
 KL_WEIGHT = 1e-5
 EDGE_WEIGHT = 1.0
+OBJECT_WEIGHT = 10.0
 
 
 def build_vae(block_out_channels: tuple[int, ...] = (16, 32, 64, 64)) -> AutoencoderKL:
@@ -61,17 +62,24 @@ def edges(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return pixels[..., :, 1:] - pixels[..., :, :-1], pixels[..., 1:, :] - pixels[..., :-1, :]
 
 
+def object_weight(pixels: torch.Tensor) -> torch.Tensor:
+    """OBJECT_WEIGHT where a picture is not of its most common colour, else 1: float32[B, 1, H, W]."""
+    background = pixels.flatten(2).median(dim=2).values[:, :, None, None]
+    return 1 + (OBJECT_WEIGHT - 1) * ((pixels - background).abs().amax(dim=1, keepdim=True) > 0.1)
+
+
 def vae_loss(vae: AutoencoderKL, pixels: torch.Tensor) -> tuple[torch.Tensor, float]:
     """The loss to minimise, and its plain L1 part.
 
     L1 and squared error on pixels, squared error on their differences (for sharp edges), and a KL term just
-    strong enough to keep the latents smooth (Kingma and Welling, 2014; Rombach et al., 2022). L1 alone is
-    content with a plain background for long, since the object is a tenth of the picture.
+    strong enough to keep the latents smooth (Kingma and Welling, 2014; Rombach et al., 2022). The object,
+    under a tenth of the picture, weighs as much as its background: else its colour is learnt last.
     """
     posterior = vae.encode(pixels).latent_dist
     decoded = vae.decode(posterior.sample()).sample
-    l1 = F.l1_loss(decoded, pixels)
-    squared = F.mse_loss(decoded, pixels)
+    weight = object_weight(pixels)
+    l1 = (weight * (decoded - pixels).abs()).mean()
+    squared = (weight * (decoded - pixels).square()).mean()
     edge = sum(F.mse_loss(ours, theirs) for ours, theirs in zip(edges(decoded), edges(pixels), strict=True))
     return l1 + squared + EDGE_WEIGHT * edge + KL_WEIGHT * posterior.kl().mean(), l1.item()
 
@@ -92,11 +100,17 @@ def normalise_latents(vae: AutoencoderKL, pixels: torch.Tensor) -> None:
     to_latents.bias[LATENT_CHANNELS:] -= 2 * deviation.log()
 
 
-def train_vae(steps: int, batch_size: int, learning_rate: float = 8e-4, seed: int = 0) -> AutoencoderKL:
-    """Train from nothing for a number of steps."""
+def train_vae(
+    steps: int,
+    batch_size: int,
+    learning_rate: float = 8e-4,
+    seed: int = 0,
+    start: AutoencoderKL | None = None,
+) -> AutoencoderKL:
+    """Train for a number of steps, from nothing or from an earlier VAE."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    vae = build_vae()
+    vae = (start or build_vae()).train()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     progress = tqdm(range(steps), desc="VAE")
     for step in progress:
@@ -131,14 +145,16 @@ def save_reconstructions(vae: AutoencoderKL, path: Path) -> float:
 def main() -> None:
     """Train and save to runs/demo/vae."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--start", type=Path, help="folder of a VAE to go on from")
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    vae = train_vae(args.steps, args.batch_size, seed=args.seed)
+    start = AutoencoderKL.from_pretrained(args.start) if args.start else None
+    vae = train_vae(args.steps, args.batch_size, seed=args.seed, start=start)
     vae.save_pretrained(args.run / "vae")
     error = save_reconstructions(vae, args.run / "vae.png")
     print(f"mean error {error:.2f} of 255; pictures in {args.run / 'vae.png'}")
