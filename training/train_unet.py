@@ -87,7 +87,8 @@ class Trainer:
         """One timestep from each equal share of the noise scale, so that batches differ less in loss."""
         offsets = torch.rand(self.batch_size, generator=generator)
         shares = (torch.arange(self.batch_size) + offsets) / self.batch_size
-        return (shares * self.scheduler.config.num_train_timesteps).long()
+        num_train_timesteps: int = self.scheduler.config.num_train_timesteps
+        return (shares * num_train_timesteps).long()
 
     def _learning_rate(self) -> float:
         """Linear warm-up over 100 steps, then half a cosine down to a hundredth."""
