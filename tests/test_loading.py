@@ -16,6 +16,7 @@ from services.execution.executor import ExecutionFailed
 from services.execution.messages import GeneratorConfig
 from services.generation.loading import load_pipeline
 from services.generation.memory import Placement
+from services.generation.weights import weight_bytes
 from tests.tiny_checkpoint import save_tiny_checkpoint
 
 pytest_plugins = ["tests.tiny_fixtures"]
@@ -113,6 +114,30 @@ def test_a_damaged_config(damaged, path):
     folder, entry = damaged
     (folder / path).write_text("{ not json")
     assert "'tiny'" in failure(entry)
+
+
+def test_weights_that_no_memory_holds(damaged):
+    """A file that is a terabyte by its header and by its size, and takes no room on the disk."""
+    folder, entry = damaged
+    count = 2**39
+    header = json.dumps(
+        {"weight": {"dtype": "F16", "shape": [count], "data_offsets": [0, 2 * count]}}
+    ).encode()
+    with (folder / "unet" / "diffusion_pytorch_model.safetensors").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + 2 * count)
+    with pytest.raises(ExecutionFailed, match=r"take 2048\.0 GiB in torch\.float32") as caught:
+        load(entry)
+    assert caught.value.code == "out_of_memory"
+
+
+def test_weights_are_counted_by_variant(tiny_folder, tmp_path):
+    folder = save_tiny_checkpoint(tmp_path / "half", variant="fp16")
+    size = weight_bytes(folder, "fp16", torch.float16)
+    assert size == weight_bytes(tiny_folder, None, torch.float32) / 2
+    assert weight_bytes(folder, None, torch.float32) == 0
+    on_disk = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    assert size == pytest.approx(on_disk, rel=0.05)
 
 
 def test_a_pipeline_that_the_loop_does_not_know(tiny_entry):

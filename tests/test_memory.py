@@ -43,13 +43,26 @@ PARAMS = VideoParams(
     [
         ("auto", CUDA, REFERENCE, torch.float16),
         ("auto", CUDA, DEMO, torch.float32),
-        ("auto", CPU, REFERENCE, torch.float32),
+        ("auto", CPU, DEMO, torch.float32),
         ("bfloat16", CPU, REFERENCE, torch.bfloat16),
         ("float32", CUDA, REFERENCE, torch.float32),
     ],
 )
 def test_number_format(name, device, entry, dtype):
     assert choose_dtype(name, device, entry) == dtype
+
+
+@pytest.mark.parametrize(
+    ("features", "dtype"),
+    [
+        ({"avx2": True}, torch.float32),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": True}, torch.bfloat16),
+    ],
+)
+def test_a_large_model_on_a_cpu_follows_its_instructions(monkeypatch, features, dtype):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: features)
+    assert choose_dtype("auto", CPU, REFERENCE) == dtype
 
 
 def test_float32_needs_twice_the_memory():

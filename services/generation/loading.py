@@ -21,7 +21,8 @@ from safetensors import SafetensorError
 from services.catalogue import CatalogueEntry
 from services.execution.executor import ExecutionFailed
 from services.execution.messages import GeneratorConfig
-from services.generation.memory import Placement, is_out_of_memory
+from services.generation.memory import GIB, Placement, free_bytes, is_out_of_memory
+from services.generation.weights import weight_bytes
 
 SUPPORTED_PIPELINES = ("TextToVideoSDPipeline",)
 """Classes whose parts the sampling loop knows how to use."""
@@ -45,8 +46,10 @@ def load_pipeline(entry: CatalogueEntry, placement: Placement, config: Generator
         )
     _silence_libraries()
     try:
+        folder = find_checkpoint(entry, config)
+        _require_memory(entry, placement, folder)
         pipe = getattr(diffusers, entry.pipeline_class).from_pretrained(
-            find_checkpoint(entry, config),
+            folder,
             variant=entry.variant,
             dtype=placement.dtype,
             local_files_only=True,
@@ -62,8 +65,8 @@ def load_pipeline(entry: CatalogueEntry, placement: Placement, config: Generator
         # Not chained: the traceback would hold on to half a model.
         raise ExecutionFailed(
             "out_of_memory",
-            f"{placement.device} has no room for model {entry.name!r} (about {entry.memory_gib:g} GiB in half "
-            "precision); free memory there or set T2V_OFFLOAD=sequential",
+            f"{placement.device} has no room for model {entry.name!r} (about {entry.memory_gib:g} GiB in "
+            "half precision); free memory there or set T2V_OFFLOAD=sequential",
         )
     longest = pipe.text_encoder.config.max_position_embeddings
     pipe.tokenizer.model_max_length = min(pipe.tokenizer.model_max_length, longest)
@@ -88,6 +91,19 @@ def find_checkpoint(entry: CatalogueEntry, config: GeneratorConfig) -> Path:
             raise
         # diffusers falls back to its cache only for the errors of an older HTTP client.
         return _download(entry, config, local_files_only=True)
+
+
+def _require_memory(entry: CatalogueEntry, placement: Placement, folder: Path) -> None:
+    """Refuse weights that a CPU's memory cannot hold: the kernel would kill this process, or another."""
+    if placement.device.type != "cpu":
+        return
+    needed, free = weight_bytes(folder, entry.variant, placement.dtype), free_bytes(placement.device)
+    if needed > free:
+        raise ExecutionFailed(
+            "out_of_memory",
+            f"the weights of model {entry.name!r} take {needed / GIB:.1f} GiB in {placement.dtype}, and "
+            f"{free / GIB:.1f} GiB are free; free memory, set T2V_DTYPE=bfloat16, or choose a smaller model",
+        )
 
 
 def _download(entry: CatalogueEntry, config: GeneratorConfig, *, local_files_only: bool) -> Path:
@@ -144,7 +160,7 @@ def _explain(entry: CatalogueEntry, error: BaseException) -> str:
         return f"{where} cannot be downloaded: {_first_line(error)}"
     if among(LocalEntryNotFoundError):
         return f"{where} is not downloaded yet and T2V_OFFLINE is set: unset it once, or use a local folder"
-    if among(SafetensorError, EOFError):
+    if among(SafetensorError, EOFError, NotImplementedError):
         return f"{where} is damaged ({_first_line(error)}): delete it and download or restore it again"
     if among(EntryNotFoundError, FileNotFoundError):
         return f"{where} lacks a file: {_first_line(error)}"
