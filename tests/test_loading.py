@@ -5,9 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
@@ -17,6 +15,7 @@ from services.execution.messages import GeneratorConfig
 from services.generation.loading import load_pipeline
 from services.generation.memory import Placement
 from services.generation.weights import weight_bytes
+from tests.hub import COMMIT, TOKEN, serve_hub
 from tests.tiny_checkpoint import save_tiny_checkpoint
 
 pytest_plugins = ["tests.tiny_fixtures"]
@@ -153,34 +152,13 @@ def test_offline_without_a_download(tiny_entry, tmp_path):
     assert caught.value.code == "model_unavailable"
 
 
-class Hub(BaseHTTPRequestHandler):
-    """Answers as huggingface.co does for a repository that one may not read."""
-
-    def do_GET(self):
-        kind = self.path.split("/")[3] if self.path.startswith("/api/models/") else "gated"
-        status, code = {"gated": (403, "GatedRepo"), "absent": (401, "RepoNotFound")}[kind]
-        self.send_response(status)
-        self.send_header("X-Error-Code", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_HEAD = do_GET
-
-    def log_message(self, *args):
-        """Say nothing."""
+@pytest.fixture(scope="module")
+def hub(tiny_folder):
+    with serve_hub(tiny_folder) as endpoint:
+        yield endpoint
 
 
-@pytest.fixture
-def hub():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def load_from_hub(endpoint, repository, cache):
+def load_from_hub(endpoint, repository, cache, token=None):
     """Load in a process of its own: the hub's address is read when the library is imported."""
     script = (
         "import sys\n"
@@ -189,32 +167,48 @@ def load_from_hub(endpoint, repository, cache):
         "from services.execution.executor import ExecutionFailed\n"
         "from services.execution.messages import GeneratorConfig\n"
         "from services.generation.generator import Generator\n"
-        "entry = Catalogue.create('demo').get('text-to-video-ms-1.7b')\n"
-        "generator = Generator(GeneratorConfig(device='cpu', cache_dir=sys.argv[2], token='hf_secret'))\n"
+        "repository, revision, cache, token = sys.argv[1:]\n"
+        "entry = Catalogue.create('demo').get('demo')\n"
+        "generator = Generator(GeneratorConfig(device='cpu', cache_dir=cache, token=token or None))\n"
         "try:\n"
-        "    generator.load(replace(entry, checkpoint=sys.argv[1]))\n"
+        "    generator.load(replace(entry, checkpoint=repository, revision=revision))\n"
+        "    print('loaded', *generator.loaded)\n"
         "except ExecutionFailed as error:\n"
         "    print(error.code, error.message)\n"
     )
-    environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_TELEMETRY": "1"}
-    environment.pop("HF_HUB_OFFLINE", None)
+    environment = os.environ | {
+        "HF_ENDPOINT": endpoint,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HOME": str(cache),
+    }
+    for name in ("HF_HUB_OFFLINE", "HF_TOKEN"):
+        environment.pop(name, None)
     done = subprocess.run(
-        [sys.executable, "-c", script, repository, str(cache)],
+        [sys.executable, "-c", script, repository, COMMIT, str(cache), token or ""],
         env=environment,
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "hf_secret" not in done.stdout
-    return done.stdout
+    assert TOKEN not in done.stdout
+    return done.stdout.strip()
 
 
-def test_a_gated_model_asks_for_a_token(hub, tmp_path):
+NOWHERE = "http://127.0.0.1:9"
+
+
+def test_a_download_is_enough_for_a_start_without_network(hub, tmp_path):
+    assert load_from_hub(hub, "open/model", tmp_path) == "loaded demo"
+    assert load_from_hub(NOWHERE, "open/model", tmp_path) == "loaded demo"
+
+
+def test_a_gated_model_loads_with_a_token(hub, tmp_path):
     said = load_from_hub(hub, "gated/model", tmp_path)
     assert said.startswith("model_unavailable")
     assert "HF_TOKEN" in said
     assert "accept its terms" in said
+    assert load_from_hub(hub, "gated/model", tmp_path, token=TOKEN) == "loaded demo"
 
 
 def test_a_model_that_is_not_on_the_hub(hub, tmp_path):
@@ -224,6 +218,6 @@ def test_a_model_that_is_not_on_the_hub(hub, tmp_path):
 
 
 def test_a_hub_that_cannot_be_reached(tmp_path):
-    said = load_from_hub("http://127.0.0.1:9", "some/model", tmp_path)
+    said = load_from_hub(NOWHERE, "some/model", tmp_path)
     assert said.startswith("model_unavailable")
     assert "the hub cannot be reached" in said
