@@ -33,15 +33,17 @@ def envelope(
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    body = ErrorBody(
-        message=_encodable(message), type=error_type, param=param and _encodable(param), code=code
-    )
+    body = ErrorBody(message=message, type=error_type, param=param, code=code)
     return JSONResponse(ErrorEnvelope(error=body).model_dump(), status, headers)
 
 
 def internal_error() -> JSONResponse:
     """Without details: those are in the log, under the request id."""
     return envelope(500, "server_error", "internal_error", "The service failed; its log has the details.")
+
+
+def body_too_large() -> JSONResponse:
+    return envelope(413, "invalid_request_error", "body_too_large", "The body is larger than 1 MiB.")
 
 
 async def _service_error(_request: Request, error: ServiceError) -> Response:
@@ -62,13 +64,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
                 405, "invalid_request_error", "method_not_allowed", message, headers={"Allow": allowed}
             )
         case 413:
-            return envelope(
-                413,
-                "invalid_request_error",
-                "body_too_large",
-                "The body is larger than 1 MiB.",
-                headers=error.headers,
-            )
+            return body_too_large()
         case status if status < 500:
             return envelope(
                 status, "invalid_request_error", "invalid_request", str(error.detail), headers=error.headers
@@ -132,8 +128,3 @@ def _allowed_methods(request: Request) -> list[str]:
             for route in request.app.routes
         )
     ]
-
-
-def _encodable(text: str) -> str:
-    """Names in a body may hold lone surrogates, which UTF-8 cannot say."""
-    return text.encode("utf-8", "replace").decode()

@@ -13,6 +13,7 @@ from authentication import ApiKeys, Credentials
 from services.catalogue import Catalogue
 from services.device_probe import has_cuda
 from services.dispatcher import Dispatcher, DispatcherOptions
+from services.estimates import Estimator
 from services.events import EventHub
 from services.execution.executor import Executor
 from services.execution.local import LocalExecutor
@@ -24,7 +25,9 @@ from services.job_store import JobStore
 from services.links import LinkSigner, load_signing_key
 from services.metrics import Metrics
 from services.mongo import Database, open_database
+from services.presenting import Presenter
 from services.videos import VideoService
+from services.watching import Watcher
 
 GENERATOR = "services.generation.generator:Generator"
 
@@ -42,6 +45,8 @@ class State(TypedDict):
     catalogue: Catalogue
     files: FileStore
     videos: VideoService
+    presenter: Presenter
+    watcher: Watcher
     health: Health
     metrics: Metrics
     links: LinkSigner
@@ -95,9 +100,10 @@ async def open_services(
                 hub,
                 catalogue,
                 max_queued=settings.max_queued,
-                closing=closing,
                 observer=metrics.observe_job,
             ),
+            presenter=Presenter(Estimator(store, settings.max_queued)),
+            watcher=Watcher(store, hub, closing),
             health=Health(store, executor, preloaded),
             metrics=metrics,
             links=LinkSigner(await asyncio.to_thread(_signing_key, settings)),

@@ -4,10 +4,10 @@ import logging
 import logging.config
 import re
 import sys
-from typing import Literal
+from typing import Literal, cast
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import Processor, WrappedLogger
 
 _SECRETS = re.compile(
     r"(?P<mongo>mongodb(\+srv)?://)[^\s@/]+@|\bhf_[A-Za-z0-9]{8,}|\bt2v_[A-Za-z0-9_-]{20,}|(?<=signature=)[0-9a-f]{16,}"
@@ -27,13 +27,17 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[Processor] = (
-        [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(default=str)]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
         if as_json
-        else [redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *renderers,
+            cast(Processor, redact),
+        ],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -45,10 +49,9 @@ def configure_logging(
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
-def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Blot out passwords in connection strings, Hugging Face tokens, API keys and link signatures."""
-    return {key: _blotted(value) if isinstance(value, str) else value for key, value in event.items()}
+def redact(_logger: WrappedLogger, _method: str, line: str) -> str:
+    """Blot out passwords in connection strings, Hugging Face tokens, API keys and link signatures.
 
-
-def _blotted(text: str) -> str:
-    return _SECRETS.sub(lambda match: f"{match['mongo'] or ''}***{'@' if match['mongo'] else ''}", text)
+    Comes last, so that tracebacks are read too.
+    """
+    return _SECRETS.sub(lambda match: f"{match['mongo']}***@" if match["mongo"] else "***", line)

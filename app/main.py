@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 
+from app.body_limit import BodyLimit
 from app.error_handlers import add_error_handlers
 from app.lifespan import GENERATOR, State, open_services
 from app.middleware import REQUEST_ID, RequestContext
@@ -62,7 +63,6 @@ def create_app(
         version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
-        max_body_size=MAX_BODY_BYTES,
         redirect_slashes=False,
         redoc_url=None,
         responses={422: {"model": ErrorEnvelope}},
@@ -71,6 +71,7 @@ def create_app(
     for router in (videos.router, jobs.router, models.router, health.router):
         app.include_router(router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(RequestContext)
     if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(

@@ -13,7 +13,9 @@ from services.file_store import FileStore
 from services.health import Health
 from services.links import LinkSigner
 from services.metrics import Metrics
+from services.presenting import Presenter
 from services.videos import VideoService
+from services.watching import Watcher
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="An API key.")
@@ -21,6 +23,14 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="ApiKey",
 
 def get_videos(request: Request) -> VideoService:
     return cast(VideoService, request.state.videos)
+
+
+def get_presenter(request: Request) -> Presenter:
+    return cast(Presenter, request.state.presenter)
+
+
+def get_watcher(request: Request) -> Watcher:
+    return cast(Watcher, request.state.watcher)
 
 
 def get_files(request: Request) -> FileStore:
@@ -81,6 +91,8 @@ def get_viewer(
 
 
 Videos = Annotated[VideoService, Depends(get_videos)]
+Present = Annotated[Presenter, Depends(get_presenter)]
+Watch = Annotated[Watcher, Depends(get_watcher)]
 Files = Annotated[FileStore, Depends(get_files)]
 Models = Annotated[Catalogue, Depends(get_catalogue)]
 HealthOf = Annotated[Health, Depends(get_health)]

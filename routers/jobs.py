@@ -9,9 +9,9 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from models.job import Job, JobStatus
 from models.responses import JobList, JobResponse
-from routers.dependencies import Answers, Owner, Videos, errors
+from routers.dependencies import Answers, Owner, Present, Videos, Watch, errors
 from routers.listing import JobsQuery, list_jobs
-from services.videos import VideoService
+from services.presenting import Presenter
 
 KEEP_ALIVE_SECONDS = 15
 
@@ -48,14 +48,14 @@ _RETRY_ANSWER: Answers = {
 
 
 @router.get("", summary="List jobs", responses=errors(401, 422, 503))
-async def list_all(owner: Owner, videos: Videos, filters: JobsQuery) -> JobList:
+async def list_all(owner: Owner, videos: Videos, presenter: Present, filters: JobsQuery) -> JobList:
     """All jobs, newest first. The next page begins `after` the `last_id` of this one."""
-    return await list_jobs(videos, owner, filters, filters.status)
+    return await list_jobs(videos, presenter, owner, filters, filters.status)
 
 
 @router.get("/{id}", summary="Get a job", responses=errors(401, 404, 503))
-async def get_job(id: str, owner: Owner, videos: Videos) -> JobResponse:
-    return await videos.response(await videos.get(id, owner))
+async def get_job(id: str, owner: Owner, videos: Videos, presenter: Present) -> JobResponse:
+    return await presenter.present(await videos.get(id, owner))
 
 
 @router.delete(
@@ -71,9 +71,9 @@ async def delete_job(id: str, owner: Owner, videos: Videos) -> None:
 
 
 @router.post("/{id}/cancel", summary="Cancel a job", responses=errors(401, 404, 409, 503))
-async def cancel_job(id: str, owner: Owner, videos: Videos) -> JobResponse:
+async def cancel_job(id: str, owner: Owner, videos: Videos, presenter: Present) -> JobResponse:
     """A queued job is cancelled at once, a running one within a step. Cancelling it again changes nothing."""
-    return await videos.response(await videos.cancel(id, owner))
+    return await presenter.present(await videos.cancel(id, owner))
 
 
 @router.post(
@@ -82,11 +82,13 @@ async def cancel_job(id: str, owner: Owner, videos: Videos) -> JobResponse:
     summary="Run a failed or cancelled job again",
     responses=_RETRY_ANSWER | errors(401, 404, 409, 503),
 )
-async def retry_job(id: str, response: Response, owner: Owner, videos: Videos) -> JobResponse:
+async def retry_job(
+    id: str, response: Response, owner: Owner, videos: Videos, presenter: Present
+) -> JobResponse:
     """Makes a new job with the same parameters, seed included; `retry_of` names the old one."""
     job = await videos.retry(id, owner)
     response.headers["Location"] = f"/jobs/{job.id}"
-    return await videos.response(job)
+    return await presenter.present(job)
 
 
 @router.get(
@@ -95,18 +97,22 @@ async def retry_job(id: str, response: Response, owner: Owner, videos: Videos) -
     response_class=EventSourceResponse,
     responses=_EVENTS_ANSWER | errors(401, 404, 503),
 )
-async def job_events(id: str, owner: Owner, videos: Videos) -> EventSourceResponse:
+async def job_events(
+    id: str, owner: Owner, videos: Videos, presenter: Present, watcher: Watch
+) -> EventSourceResponse:
     """Begins with the job as it stands, ends when the job does. Who comes back gets the present state."""
     await videos.get(id, owner)
-    return EventSourceResponse(_events(videos, id, owner), ping=KEEP_ALIVE_SECONDS)
+    return EventSourceResponse(_events(watcher.watch(id, owner), presenter), ping=KEEP_ALIVE_SECONDS)
 
 
-async def _events(videos: VideoService, job_id: str, owner: str) -> AsyncGenerator[JSONServerSentEvent]:
+async def _events(
+    snapshots: AsyncGenerator[Job], presenter: Presenter
+) -> AsyncGenerator[JSONServerSentEvent]:
     status: JobStatus | None = None
     number = 0
-    async with aclosing(videos.watch(job_id, owner)) as snapshots:
+    async with aclosing(snapshots):
         async for job in snapshots:
-            response = await videos.response(job)
+            response = await presenter.present(job)
             for kind, data in _news(response, status, job):
                 number += 1
                 yield JSONServerSentEvent(data, event=kind, id=f"{job.fence}-{number}")

@@ -10,6 +10,7 @@ from models.job import JobStatus
 from models.responses import JobList
 from services.errors import InvalidRequest
 from services.job_store import JobQuery
+from services.presenting import Presenter
 from services.videos import VideoService
 
 JobId = Annotated[str, StringConstraints(pattern=r"^video_[0-9A-Za-z]{26}$")]
@@ -55,7 +56,7 @@ JobsQuery = Annotated[JobFilters, Query()]
 
 
 async def list_jobs(
-    videos: VideoService, owner: str, filters: VideoFilters, status: JobStatus | None
+    videos: VideoService, presenter: Presenter, owner: str, filters: VideoFilters, status: JobStatus | None
 ) -> JobList:
     """One page of the owner's jobs."""
     page = await videos.page(
@@ -71,7 +72,7 @@ async def list_jobs(
             order=filters.order,
         )
     )
-    data = await videos.responses(page.jobs)
+    data = await presenter.present_all(page.jobs)
     return JobList(
         data=data,
         first_id=data[0].id if data else None,

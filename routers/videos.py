@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from models.job import JobStatus
 from models.responses import JobList, JobResponse, VideoLink
 from models.video import VideoCreate
-from routers.dependencies import Answers, Files, Links, Owner, Videos, Viewer, errors
+from routers.dependencies import Answers, Files, Links, Owner, Present, Videos, Viewer, Watch, errors
 from routers.listing import VideoQuery, list_jobs
 from routers.negotiation import prefers_json, wait_seconds
 from routers.serving import serve_file
@@ -57,6 +57,8 @@ async def create_video(
     response: Response,
     owner: Owner,
     videos: Videos,
+    presenter: Present,
+    watcher: Watch,
     prefer: Annotated[
         str | None,
         Header(description="`wait=<seconds>` holds the answer until done, at most so long."),
@@ -78,17 +80,17 @@ async def create_video(
         response.headers["Idempotency-Replayed"] = "true"
     if (seconds := wait_seconds(request.headers.getlist("prefer"), MAX_WAIT_SECONDS)) is not None:
         response.headers["Preference-Applied"] = f"wait={seconds}"
-        job = await videos.wait(job, seconds)
+        job = await watcher.wait(job, seconds)
         if job.status.is_final:
             response.status_code = status.HTTP_200_OK
     response.headers["Location"] = f"/jobs/{job.id}"
-    return await videos.response(job)
+    return await presenter.present(job)
 
 
 @router.get("/videos", summary="List the finished clips", responses=errors(401, 422, 503))
-async def list_videos(owner: Owner, videos: Videos, filters: VideoQuery) -> JobList:
+async def list_videos(owner: Owner, videos: Videos, presenter: Present, filters: VideoQuery) -> JobList:
     """The finished clips, newest first."""
-    return await list_jobs(videos, owner, filters, JobStatus.COMPLETED)
+    return await list_jobs(videos, presenter, owner, filters, JobStatus.COMPLETED)
 
 
 @router.head("/videos/{id}", include_in_schema=False)
@@ -104,6 +106,7 @@ async def get_video(
     request: Request,
     viewer: Viewer,
     videos: Videos,
+    presenter: Present,
     files: Files,
     download: Annotated[bool, Query(description="Answer as a file to save.")] = False,
     accept: Annotated[str | None, Header(description="`application/json` gives the job's record.")] = None,
@@ -111,7 +114,7 @@ async def get_video(
     """The MP4, whole or the range asked for. A signed link gives the clip alone, never the record."""
     job = await videos.get(id, viewer)
     if viewer is not None and prefers_json(accept):
-        record = await videos.response(job)
+        record = await presenter.present(job)
         return Response(
             record.model_dump_json(),
             media_type="application/json",

@@ -1,6 +1,8 @@
 """When a job will probably be done."""
 
 import time
+from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -14,6 +16,8 @@ class History(Protocol):
 
     async def count_queued(self, *, limit: int, before: str | None = None) -> int: ...
 
+    async def queued_ids(self, *, limit: int) -> list[str]: ...
+
     async def average_seconds(self, model: str) -> float | None: ...
 
 
@@ -25,11 +29,15 @@ class Estimator:
         self._max_queued = max_queued
         self._averages: dict[str, tuple[float, float | None]] = {}
 
-    async def queue_position(self, job: Job) -> int | None:
-        """Jobs ahead of this one in the queue; None unless it waits there."""
-        if job.status is not JobStatus.QUEUED:
-            return None
-        return await self._history.count_queued(limit=self._max_queued, before=job.id)
+    async def queue_positions(self, jobs: Sequence[Job]) -> dict[str, int]:
+        """By id how many jobs are ahead in the queue, for those of ``jobs`` that wait there."""
+        waiting = [job.id for job in jobs if job.status is JobStatus.QUEUED]
+        if not waiting:
+            return {}
+        if len(waiting) == 1:
+            return {waiting[0]: await self._history.count_queued(limit=self._max_queued, before=waiting[0])}
+        queue = await self._history.queued_ids(limit=self._max_queued)
+        return {job_id: bisect_left(queue, job_id) for job_id in waiting}
 
     async def remaining_seconds(self, job: Job, queue_position: int | None, now: datetime) -> float | None:
         """Seconds until the job is done; None where nothing is known."""

@@ -47,6 +47,7 @@ FINAL = [status.value for status in JobStatus if status.is_final]
 
 
 Jobs = list[Job]  # the store's own ``list`` hides the builtin
+Ids = list[str]
 Documents = list[dict[str, Any]]
 Sort = Sequence[tuple[str, int]]
 Result = TypeVar("Result")
@@ -143,6 +144,12 @@ class JobStore:
             fields[SORT_ID] = {"$lt": before}
         async with _reachable():
             return len(await self._jobs.find(fields, {"_id": 1}).limit(limit).to_list(limit))
+
+    async def queued_ids(self, *, limit: int) -> Ids:
+        """Ids of the jobs that wait, oldest first."""
+        async with _reachable():
+            cursor = self._jobs.find({"status": JobStatus.QUEUED.value}, {"_id": 1})
+            return [document["_id"] for document in await cursor.sort("_id", ASCENDING).to_list(limit)]
 
     async def stalled(self, *, limit: int = 100) -> Jobs:
         """Running jobs whose lease has expired by this machine's clock."""

@@ -1,27 +1,21 @@
-"""What can be done with clips and their jobs: make, find, watch, cancel, retry, delete."""
+"""What can be done with clips and their jobs: make, find, cancel, retry, delete."""
 
 import asyncio
 import hashlib
 import json
-import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pymongo.errors import DuplicateKeyError
 
 from models.job import Job, JobProgress, JobStatus
-from models.responses import JobResponse
 from models.video import Video, VideoCreate, VideoParams
 from services.catalogue import Catalogue
 from services.errors import Conflict, Expired, InvalidRequest, NotFound, Unavailable
-from services.estimates import Estimator
 from services.events import EventHub
 from services.file_store import FileStore
 from services.job_store import JobPage, JobQuery, JobStore, new_job_id, utc_now
 from services.validation import complete_params, resolve_model
-
-_HUB_SECONDS = 0.25
-_POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,6 @@ class VideoService:
 
     Args:
         max_queued: Jobs that may wait before new ones are refused.
-        closing: Set when the service stops: whoever watches a job is let go.
         observer: Told every record that is queued or cancelled here.
     """
 
@@ -47,7 +40,6 @@ class VideoService:
         catalogue: Catalogue,
         *,
         max_queued: int,
-        closing: asyncio.Event,
         observer: Callable[[Job], None] | None = None,
     ) -> None:
         self._store = store
@@ -55,9 +47,7 @@ class VideoService:
         self._hub = hub
         self._catalogue = catalogue
         self._max_queued = max_queued
-        self._closing = closing
         self._observer = observer
-        self._estimator = Estimator(store, max_queued)
 
     async def create(self, owner: str, request: VideoCreate, idempotency_key: str | None = None) -> Created:
         """Queue a job. A key that was used before gives the job it was used for.
@@ -137,38 +127,6 @@ class VideoService:
         await self._store.delete(job_id, owner=owner)
         await asyncio.to_thread(self._files.delete, job_id)
 
-    async def watch(self, job_id: str, owner: str | None) -> AsyncGenerator[Job]:
-        """The job now, then at every change, until it has ended, is deleted, or the service stops.
-
-        Changes made in this process arrive at once, those of other processes within about a second.
-        Raises NotFound.
-        """
-        with self._hub.subscribe(job_id) as subscription:
-            current = await self.get(job_id, owner)
-            yield current
-            polled_at = time.monotonic()
-            while not current.status.is_final and not self._closing.is_set():
-                newer = await subscription.next(_HUB_SECONDS)
-                if newer is None and time.monotonic() - polled_at >= _POLL_SECONDS:
-                    newer = await self._store.get(job_id, owner=owner)
-                    polled_at = time.monotonic()
-                    if newer is None:
-                        return
-                if newer is not None and _is_news(newer, current):
-                    current = newer
-                    yield current
-
-    async def wait(self, job: Job, seconds: float) -> Job:
-        """The job once it has ended, or as it stands after ``seconds``."""
-        newest = job
-        try:
-            async with asyncio.timeout(seconds):
-                async for snapshot in self.watch(job.id, job.owner):
-                    newest = snapshot
-        except TimeoutError:
-            pass
-        return newest
-
     def require_video(self, job: Job) -> Video:
         """The facts of the clip. Raises Conflict unless the job is completed, Expired once its file is."""
         if not job.status.is_final:
@@ -183,16 +141,6 @@ class VideoService:
         if job.file_expired:
             raise Expired("The clip's file has expired; its job's record is kept.", code="video_expired")
         return job.video
-
-    async def responses(self, jobs: Sequence[Job]) -> list[JobResponse]:
-        return [await self.response(job) for job in jobs]
-
-    async def response(self, job: Job) -> JobResponse:
-        """The job as its owner sees it, with position and estimate."""
-        position = await self._estimator.queue_position(job)
-        eta = await self._estimator.remaining_seconds(job, position, utc_now())
-        fields = {name: getattr(job, name) for name in JobResponse.model_fields if name in Job.model_fields}
-        return JobResponse(**fields, queue_position=position, eta_seconds=eta, urls=_urls(job))
 
     async def _require_room(self) -> None:
         if await self._store.count_queued(limit=self._max_queued) >= self._max_queued:
@@ -237,27 +185,3 @@ def _fingerprint(request: VideoCreate) -> str:
     """Equal for bodies that say the same, whatever their key order and spacing."""
     said = request.model_dump(mode="json", exclude_unset=True)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def _is_news(newer: Job, current: Job) -> bool:
-    """Whether a snapshot says something else, and is not an older one that was overtaken by a poll."""
-    if newer.fence < current.fence:
-        return False
-    both_run = newer.status == current.status == JobStatus.IN_PROGRESS
-    if newer.fence == current.fence and both_run and newer.progress.step < current.progress.step:
-        return False
-    return (newer.status, newer.fence, newer.progress, newer.cancel_requested) != (
-        current.status,
-        current.fence,
-        current.progress,
-        current.cancel_requested,
-    )
-
-
-def _urls(job: Job) -> dict[str, str]:
-    return {
-        "job": f"/jobs/{job.id}",
-        "events": f"/jobs/{job.id}/events",
-        "video": f"/videos/{job.id}",
-        "thumbnail": f"/videos/{job.id}/thumbnail",
-    }

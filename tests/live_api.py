@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx2
+from fastapi import FastAPI
 
 from app.lifespan import State
 from app.main import create_app
@@ -30,6 +31,7 @@ class LiveApi:
     client: httpx2.AsyncClient
     state: State
     folder: Path
+    app: FastAPI
 
     async def create(self, prompt: str = "a red circle", **body: Any) -> dict[str, Any]:
         answer = await self.client.post("/videos", json={"prompt": prompt, **body})
@@ -65,7 +67,9 @@ class LiveApi:
 
 
 @asynccontextmanager
-async def live_api(folder: Path, *, generator: str = SCRIPTED, **settings: Any) -> AsyncIterator[LiveApi]:
+async def live_api(
+    folder: Path, *, mongo: str | None = OUTSIDE_URI, generator: str = SCRIPTED, **settings: Any
+) -> AsyncIterator[LiveApi]:
     """A service over ``folder`` and the embedded database, or ``$MONGO_URI`` when set.
 
     ``settings`` are those of ``Settings``. The worker runs ``generator``.
@@ -80,7 +84,7 @@ async def live_api(folder: Path, *, generator: str = SCRIPTED, **settings: Any) 
     }
     app = create_app(
         Settings(_env_file=None, **values),
-        Credentials(_env_file=None, auth=None, mongo=OUTSIDE_URI),  # type: ignore[call-arg]
+        Credentials(_env_file=None, auth=None, mongo=mongo),  # type: ignore[call-arg]
         generator,
     )
     listener = socket.socket()
@@ -93,7 +97,7 @@ async def live_api(folder: Path, *, generator: str = SCRIPTED, **settings: Any) 
         await eventually(lambda: server.started)
         try:
             async with httpx2.AsyncClient(base_url=address, timeout=20) as client:
-                yield LiveApi(client, state, folder)
+                yield LiveApi(client, state, folder, app)
         finally:
             state["closing"].set()
             server.should_exit = True

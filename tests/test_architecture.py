@@ -18,11 +18,7 @@ MAY_IMPORT = {
     "app": {"app", "routers", "authentication", "services", "models"},
 }
 FILES = [
-    path
-    for name in MAY_IMPORT
-    for path in (
-        [ROOT / f"{name}.py"] if (ROOT / f"{name}.py").exists() else sorted((ROOT / name).rglob("*.py"))
-    )
+    path for name in MAY_IMPORT for path in (*ROOT.glob(f"{name}.py"), *sorted(ROOT.glob(f"{name}/**/*.py")))
 ]
 
 

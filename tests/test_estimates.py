@@ -28,6 +28,9 @@ class History:
     async def count_queued(self, *, limit: int, before: str | None = None) -> int:
         return min(self.ahead, limit)
 
+    async def queued_ids(self, *, limit: int) -> list[str]:
+        return [f"video_0{place}" for place in range(self.ahead)][:limit]
+
     async def average_seconds(self, model: str) -> float | None:
         self.asked += 1
         return self.average
@@ -49,12 +52,22 @@ def job(status: JobStatus, step: int = 0, seconds: float = 0, load: float | None
 
 async def estimate(history: History, job: Job) -> tuple[int | None, float | None]:
     estimator = Estimator(history, max_queued=100)
-    position = await estimator.queue_position(job)
+    position = (await estimator.queue_positions([job])).get(job.id)
     return position, await estimator.remaining_seconds(job, position, NOW)
 
 
 async def test_a_queued_job_waits_for_those_ahead_and_itself() -> None:
     assert await estimate(History(ahead=3, average=2.5), job(JobStatus.QUEUED)) == (3, 10.0)
+
+
+async def test_a_page_of_jobs_reads_the_queue_once() -> None:
+    page = [
+        job(JobStatus.QUEUED).model_copy(update={"id": "video_03"}),
+        job(JobStatus.COMPLETED),
+        job(JobStatus.QUEUED).model_copy(update={"id": "video_01"}),
+    ]
+    positions = await Estimator(History(ahead=5), max_queued=100).queue_positions(page)
+    assert positions == {"video_03": 3, "video_01": 1}
 
 
 async def test_nothing_is_promised_without_a_history() -> None:

@@ -50,5 +50,5 @@ def test_the_key_is_drawn_once_and_is_private(tmp_path: Path) -> None:
 
 def test_a_spoilt_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "signing.key").write_text("short\n")
-    with pytest.raises(InvalidSigningKey, match="signing.key"):
+    with pytest.raises(InvalidSigningKey, match=r"signing\.key"):
         load_signing_key(tmp_path)

@@ -1,0 +1,88 @@
+"""``python -m app``: what it says when it cannot start. That it starts and stops is in test_service.py."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.instance_lock import InstanceLock
+
+ROOT = Path(__file__).resolve().parent.parent
+NOWHERE = "mongodb://user:hunter2@127.0.0.1:1/"
+
+
+def run(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {
+        k: v for k, v in os.environ.items() if not k.startswith("T2V_") and k not in ("MONGO_URI", "HF_TOKEN")
+    }
+    ours = {"T2V_DATA_DIR": str(tmp_path / "data"), "T2V_PORT": "0", "T2V_MODEL": "demo", "T2V_DEVICE": "cpu"}
+    return subprocess.run(
+        [sys.executable, "-m", "app"],
+        cwd=ROOT,
+        env=clean | ours | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"T2V_PORT": "99999"}, "T2V_PORT: "),
+        ({"T2V_DEVICE": "tpu"}, "T2V_DEVICE: "),
+        ({"T2V_MODEL": "sora"}, "T2V_MODEL: model 'sora'"),
+        ({"T2V_HOST": "0.0.0.0"}, "API key is needed"),  # noqa: S104
+        ({"T2V_HOST": "::"}, "API key is needed"),
+        ({"T2V_HOST": "example.org"}, "API key is needed"),
+        ({"T2V_API_KEYS": "alice"}, "T2V_API_KEYS: entry 1"),
+        ({"T2V_SIGNING_KEY": "short"}, "T2V_SIGNING_KEY: must have at least 32"),
+        ({"T2V_ROLE": "api"}, "set MONGO_URI"),
+        ({"T2V_ROLE": "dispatcher"}, "set MONGO_URI"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_be(tmp_path: Path, environment: dict[str, str], words: str) -> None:
+    done = run(tmp_path, **environment)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run(tmp_path, T2V_PORT=str(port))
+    assert done.returncode == 1
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr
+    assert not (tmp_path / "data" / "mongo").exists(), "nothing was started"
+
+
+def test_a_data_folder_in_use(tmp_path: Path) -> None:
+    with InstanceLock(tmp_path / "data"):
+        done = run(tmp_path)
+    assert done.returncode == 1
+    assert "in use by another instance" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert "cannot be made" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"), [(NOWHERE, "cannot be reached"), ("mongodb://u:hunter2:p@h/", "not a usable")]
+)
+def test_a_database_that_is_not_there(tmp_path: Path, uri: str, words: str) -> None:
+    done = run(tmp_path, MONGO_URI=uri)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
