@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from training.captions import vocabulary
+from training.checkpoint import build_text_encoder
 from training.drawing import draw_clip, random_scene
 from training.evaluate import generate, load, print_table, scores
 from training.latents import LatentTable
+from training.tokenizer import build_tokenizer
+from training.train_text_encoder import train_text_encoder
 from training.train_unet import Trainer
 from training.train_vae import (
     LATENT_CHANNELS,
@@ -33,7 +37,8 @@ def trainer() -> Trainer:
     picture = torch.randn(TABLE_SHAPE[-3:], generator=torch.Generator().manual_seed(0)).half()
     latents = LatentTable(picture.expand(TABLE_SHAPE))
     vae = build_vae((8, 8, 8, 8)).eval()
-    return Trainer(vae, latents, steps=1000, batch_size=2, learning_rate=5e-2, seed=0)
+    text_encoder = build_text_encoder(build_tokenizer(vocabulary()))
+    return Trainer(vae, text_encoder, latents, steps=1000, batch_size=2, learning_rate=5e-2, seed=0)
 
 
 def test_training_reduces_the_loss(trainer: Trainer) -> None:
@@ -80,3 +85,10 @@ def test_drawn_clips_score_full_and_shuffled_ones_do_not(capsys: pytest.CaptureF
     assert shuffled["all four"] < 0.2
     print_table({"drawn": drawn, "shuffled": shuffled})
     assert "| all four | 100% |" in capsys.readouterr().out
+
+
+def test_the_text_encoder_learns_the_attributes() -> None:
+    _, untrained = train_text_encoder(steps=1, batch_size=2, learning_rate=1e-4, seed=0)
+    _, trained = train_text_encoder(steps=60, batch_size=32, learning_rate=4e-3, seed=0)
+    assert untrained < 0.05
+    assert trained > 0.3

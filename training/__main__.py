@@ -11,9 +11,11 @@ RUN = Path("runs/demo")
 
 
 def main() -> None:
-    """Train the VAE unless there is one, then the text encoder and the UNet, then print the table."""
+    """Train the VAE and the text encoder unless they are there, then the UNet, then print the table."""
     if not (RUN / "vae").exists():
         _run("training.train_vae")
+    if not (RUN / "text_encoder").exists():
+        _run("training.train_text_encoder")
     _run("training.train_unet")
     _run("training.evaluate", str(RUN / "checkpoint"))
 

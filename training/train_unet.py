@@ -1,4 +1,7 @@
-"""Trains the demo's text encoder and UNet together, on its VAE's latents: python -m training.train_unet"""
+"""Trains the demo's UNet on its VAE's latents and its text encoder's captions: python -m training.train_unet
+
+The text encoder goes on learning, ten times slower than the UNet.
+"""
 
 import argparse
 import math
@@ -8,20 +11,23 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
 from diffusers.training_utils import EMAModel
 from torch import nn
 from tqdm import tqdm
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.captions import describe, vocabulary
-from training.checkpoint import build_scheduler, build_text_encoder, build_unet, save_checkpoint
+from training.checkpoint import build_scheduler, build_unet, save_checkpoint
 from training.drawing import random_scene
 from training.latents import LatentTable
 from training.tokenizer import build_tokenizer
 
 CAPTION_DROPOUT = 0.1
 """How often the caption is empty, for classifier-free guidance (Ho and Salimans, 2022)."""
+
+TEXT_ENCODER_SHARE = 0.1
+"""The text encoder's learning rate over the UNet's."""
 
 
 class Trainer:
@@ -34,6 +40,7 @@ class Trainer:
     def __init__(
         self,
         vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
         latents: LatentTable,
         steps: int,
         batch_size: int,
@@ -45,13 +52,19 @@ class Trainer:
         self.steps, self.batch_size, self.learning_rate, self.seed = steps, batch_size, learning_rate, seed
         self.step = 0
         self.tokenizer: CLIPTokenizer = build_tokenizer(vocabulary())
-        self.text_encoder = build_text_encoder(self.tokenizer)
+        self.text_encoder = text_encoder
         self.unet = build_unet()
         self.scheduler: DDIMScheduler = build_scheduler()
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
         self.optimizer = torch.optim.AdamW(
-            self.networks.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01
+            [
+                {"params": list(self.text_encoder.parameters()), "share": TEXT_ENCODER_SHARE},
+                {"params": list(self.unet.parameters()), "share": 1.0},
+            ],
+            lr=learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
         )
 
     def train_step(self) -> float:
@@ -69,7 +82,8 @@ class Trainer:
         predicted = self.unet(noisy, timesteps, self._embed(captions)).sample
         loss = F.mse_loss(predicted, velocity)
 
-        self.optimizer.param_groups[0]["lr"] = self._learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["share"] * self._learning_rate()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
@@ -84,9 +98,12 @@ class Trainer:
         return embeddings
 
     def _timesteps(self, generator: torch.Generator) -> torch.Tensor:
-        """One timestep from each equal share of the noise scale, so that batches differ less in loss."""
+        """One timestep from each share of the noise scale, so that batches differ less in loss.
+
+        Noisy ones come more often: there the clip's content is decided.
+        """
         offsets = torch.rand(self.batch_size, generator=generator)
-        shares = (torch.arange(self.batch_size) + offsets) / self.batch_size
+        shares = ((torch.arange(self.batch_size) + offsets) / self.batch_size) ** 0.7
         num_train_timesteps: int = self.scheduler.config.num_train_timesteps
         return (shares * num_train_timesteps).long()
 
@@ -124,12 +141,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=float, default=150, help="seconds between two snapshots")
+    parser.add_argument("--start", type=Path, help="a checkpoint whose UNet to start from")
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     vae = AutoencoderKL.from_pretrained(args.run / "vae")
+    text_encoder = CLIPTextModel.from_pretrained(args.run / "text_encoder")
     latents = LatentTable.cached(vae, args.run / "latents.pt")
-    trainer = Trainer(vae, latents, args.steps, args.batch_size, args.learning_rate, args.seed)
+    trainer = Trainer(vae, text_encoder, latents, args.steps, args.batch_size, args.learning_rate, args.seed)
+    if args.start:
+        trainer.unet.load_state_dict(
+            UNet3DConditionModel.from_pretrained(args.start, subfolder="unet").state_dict()
+        )
     if (args.run / "state.pt").exists():
         trainer.restore(args.run)
     train(trainer, args.run, args.save_every)
