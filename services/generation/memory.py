@@ -70,8 +70,8 @@ def describe_device(device: torch.device) -> str:
 def choose_dtype(name: str, device: torch.device, entry: CatalogueEntry) -> torch.dtype:
     """``auto``: float16 on CUDA, bfloat16 on a CPU that computes in it, else float32; small models float32.
 
-    Measured once, on two busy cores with AVX-512 BF16, for the reference model at 16 frames of 256×256: a step
-    took 57 s in bfloat16 and 149 s in float32, the VAE 32 s and 78 s, the peak was 6.4 GiB and 9.2 GiB.
+    Measured once, on two busy cores with AVX-512 BF16, for the reference model at 16 frames of 256×256: a
+    step took 57 s in bfloat16 and 149 s in float32, the VAE 32 s and 78 s, the peak was 6.4 GiB and 9.2 GiB.
     """
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
