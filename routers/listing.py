@@ -1,5 +1,6 @@
 """The query parameters of lists, and a page as the answer."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -14,17 +15,18 @@ from services.presenting import Presenter
 from services.videos import VideoService
 
 JobId = Annotated[str, StringConstraints(pattern=r"^video_[0-9A-Za-z]{26}$")]
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def _not_a_number(value: object) -> object:
-    """``2026`` would be read as seconds since the epoch, which nobody means."""
-    if isinstance(value, str) and "-" not in value[1:]:
+def _iso_8601(value: object) -> object:
+    """Refuses bare numbers: ``2026`` would be read as seconds since the epoch, which nobody means."""
+    if isinstance(value, str) and not _DATE.match(value):
         raise ValueError("give an ISO 8601 time such as 2026-01-31T12:00:00Z")
     return value
 
 
-Time = Annotated[datetime, BeforeValidator(_not_a_number)]
+Time = Annotated[datetime, BeforeValidator(_iso_8601)]
 
 
 class VideoFilters(BaseModel):

@@ -63,6 +63,7 @@ async def test_filters(api: LiveApi) -> None:
         ({"after": "' or 1"}, "after"),
         ({"created_after": "yesterday"}, "created_after"),
         ({"created_after": "2026"}, "created_after"),
+        ({"created_after": "-5.5e-180"}, "created_after"),
         ({"created_before": "0001-01-01T00:00:00+14:00"}, "created_before"),
         ({"created_after": "9999-12-31T23:59:59-14:00"}, "created_after"),
         ({"q": "\x00"}, "q"),
