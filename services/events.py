@@ -8,27 +8,27 @@ from models.job import Job
 
 
 class Subscription:
-    """The newest snapshot of one job; a slow reader skips the ones in between."""
+    """The snapshots of one job in their order, until the one in which it has ended.
+
+    A reader that falls behind misses none: a job has no more of them than steps.
+    """
 
     def __init__(self) -> None:
-        self._newest: Job | None = None
-        self._arrived = asyncio.Event()
+        self._snapshots: asyncio.Queue[Job] = asyncio.Queue()
+        self._ended = False
 
     async def next(self, timeout: float) -> Job | None:  # noqa: ASYNC109
-        """The newest snapshot not seen yet, or None after ``timeout`` seconds without one."""
+        """The next snapshot, or None after ``timeout`` seconds without one."""
         try:
             async with asyncio.timeout(timeout):
-                await self._arrived.wait()
+                return await self._snapshots.get()
         except TimeoutError:
             return None
-        self._arrived.clear()
-        return self._newest
 
     def put(self, job: Job) -> None:
-        if self._newest is not None and self._newest.status.is_final:
-            return
-        self._newest = job
-        self._arrived.set()
+        if not self._ended:
+            self._ended = job.status.is_final
+            self._snapshots.put_nowait(job)
 
 
 class EventHub:
@@ -43,7 +43,7 @@ class EventHub:
         self._work = asyncio.Event()
 
     def publish(self, job: Job) -> None:
-        """Hand the newest snapshot of a job, progress included, to its subscribers."""
+        """Hand a snapshot of a job, progress included, to its subscribers."""
         for subscription in self._subscriptions.get(job.id, ()):
             subscription.put(job)
 

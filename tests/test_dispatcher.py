@@ -153,6 +153,7 @@ async def test_every_step_is_published_and_some_recorded(service: Service, tmp_p
                 snapshots.append(snapshot)
     steps = [snapshot.progress.step for snapshot in snapshots]
     assert steps == sorted(steps)
+    assert set(steps) == {0, 1, 2, 3, 4}
     assert snapshots[-1].status is JobStatus.COMPLETED
 
 

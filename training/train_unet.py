@@ -13,21 +13,26 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
 from diffusers.training_utils import EMAModel
+from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.captions import describe, vocabulary
 from training.checkpoint import build_scheduler, build_unet, save_checkpoint
-from training.drawing import random_scene
+from training.drawing import NUM_FRAMES, RADII, SIZE, Scene, random_scene
 from training.latents import LatentTable
 from training.tokenizer import build_tokenizer
+from training.train_vae import LATENT_SIZE
 
 CAPTION_DROPOUT = 0.1
 """How often the caption is empty, for classifier-free guidance (Ho and Salimans, 2022)."""
 
 TEXT_ENCODER_SHARE = 0.1
 """The text encoder's learning rate over the UNet's."""
+
+OBJECT_WEIGHT = 5.0
+"""How much more an error counts on the object, where the clip has no noise."""
 
 
 class Trainer:
@@ -80,7 +85,8 @@ class Trainer:
         noisy = self.scheduler.add_noise(clips, noise, timesteps)
         velocity = self.scheduler.get_velocity(clips, noise, timesteps)
         predicted = self.unet(noisy, timesteps, self._embed(captions)).sample
-        loss = F.mse_loss(predicted, velocity)
+        errors = F.mse_loss(predicted, velocity, reduction="none")
+        loss = (errors * self._weights(scenes, timesteps)).mean()
 
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * self._learning_rate()
@@ -96,6 +102,16 @@ class Trainer:
         tokens = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
         embeddings: torch.Tensor = self.text_encoder(tokens.input_ids).last_hidden_state
         return embeddings
+
+    def _weights(self, scenes: list[Scene], timesteps: torch.Tensor) -> torch.Tensor:
+        """What an error counts, by place: float32[B, 1, T, 8, 8].
+
+        The object is a tenth of the picture, and its colour would be learnt last. So it counts more, the less
+        noise there is; in pure noise, where its place is not decided yet, it counts as all else does.
+        """
+        signal = self.scheduler.alphas_cumprod[timesteps].sqrt()
+        masks = torch.from_numpy(np.stack([object_mask(scene) for scene in scenes]))
+        return 1 + OBJECT_WEIGHT * masks * signal[:, None, None, None, None]
 
     def _timesteps(self, generator: torch.Generator) -> torch.Tensor:
         """One timestep from each share of the noise scale, so that batches differ less in loss.
@@ -130,6 +146,17 @@ class Trainer:
         self.networks.load_state_dict(state["networks"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema.load_state_dict(state["ema"])
+
+
+def object_mask(scene: Scene) -> NDArray[np.float32]:
+    """Where the object is on the latents' grid: float32[1, NUM_FRAMES, 8, 8], 0 or 1."""
+    cell = SIZE / LATENT_SIZE
+    middles = (np.arange(LATENT_SIZE) + 0.5) * cell
+    centres = np.array([scene.centre(frame) for frame in range(NUM_FRAMES)])
+    columns = middles[None, None, :] - centres[:, 0, None, None]
+    rows = middles[None, :, None] - centres[:, 1, None, None]
+    inside = np.hypot(columns, rows) < RADII[scene.size] + cell / 2
+    return inside[None].astype(np.float32)
 
 
 def main() -> None:
