@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
@@ -59,7 +60,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print("stopped without waiting", file=sys.stderr)
+        print("stopped while starting", file=sys.stderr)
         return FAILED
     return STARTED
 
@@ -123,45 +124,55 @@ def _why_not(host: str, port: int, error: OSError) -> str:
 
 
 async def _run(settings: Settings, credentials: Credentials, listener: socket.socket | None) -> None:
-    stop = asyncio.Event()
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def on_signal(sign: signal.Signals) -> None:
-        if stop.is_set() and sign is signal.SIGINT and task is not None:
-            task.cancel()
-        elif not stop.is_set():
-            print("stopping: running jobs may finish; Ctrl-C again stops at once", file=sys.stderr)
-            stop.set()
-
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(sign, on_signal, sign)
+    task = asyncio.current_task()
+    if task is not None:
+        _on_signals(lambda _: task.cancel())
     if listener is None:
         async with open_services(settings, credentials) as state:
             _announce(state, "no address: this process only runs jobs")
-            await stop.wait()
+            await _until_stopped(state, None, None)
         return
     app = create_app(settings, credentials)
     async with app.router.lifespan_context(app) as opened:
         state = cast(State, opened)
-        await _serve(Server(app, state), state, listener, stop)
+        host, port = listener.getsockname()[:2]
+        _announce(state, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        server = Server(app, state)
+        serving = asyncio.create_task(server.run_on(listener))
+        try:
+            await _until_stopped(state, server, serving)
+            await serving
+        except OSError as error:
+            raise CannotStart(_why_not(host, port, error)) from None
+        finally:
+            serving.cancel()
 
 
-async def _serve(server: Server, state: State, listener: socket.socket, stop: asyncio.Event) -> None:
-    host, port = listener.getsockname()[:2]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    _announce(state, address)
-    serving = asyncio.create_task(server.run_on(listener))
+async def _until_stopped(state: State, server: Server | None, serving: asyncio.Task[None] | None) -> None:
+    """Return when a signal begins the stop, or serving ends by itself. A second Ctrl-C hurries the rest."""
+    stop = asyncio.Event()
+
+    def on_signal(sign: signal.Signals) -> None:
+        if not stop.is_set():
+            print("stopping: running jobs may finish; Ctrl-C again stops them", file=sys.stderr)
+            stop.set()
+        elif sign is signal.SIGINT:
+            state["hurry"].set()
+            if server is not None:
+                server.force_exit = True
+
+    _on_signals(on_signal)
     stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        state["closing"].set()
+    await asyncio.wait({stopping, serving} if serving else {stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    state["closing"].set()
+    if server is not None:
         server.should_exit = True
-        await serving
-    except OSError as error:
-        raise CannotStart(_why_not(host, port, error)) from None
-    finally:
-        serving.cancel()
-        stopping.cancel()
+
+
+def _on_signals(handler: Callable[[signal.Signals], object]) -> None:
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, handler, sign)
 
 
 def _announce(state: State, address: str) -> None:

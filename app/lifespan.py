@@ -36,6 +36,7 @@ class State(TypedDict):
     """What requests find in ``request.state``.
 
     ``closing`` is set when the service begins to stop: open event streams and held answers end then.
+    ``hurry`` is set when running jobs are not to be waited for: they go back to the queue.
     """
 
     settings: Settings
@@ -53,6 +54,7 @@ class State(TypedDict):
     api_keys: ApiKeys
     metrics_are_open: bool
     closing: asyncio.Event
+    hurry: asyncio.Event
 
 
 @asynccontextmanager
@@ -65,7 +67,7 @@ async def open_services(
 
     Leaving lets running jobs finish for ``shutdown_grace_seconds``, then gives them back to the queue.
     """
-    closing = asyncio.Event()
+    closing, hurry = asyncio.Event(), asyncio.Event()
     mongo = credentials.mongo.get_secret_value() if credentials.mongo else None
     catalogue = Catalogue.create(chosen_model(settings))
     async with AsyncExitStack() as stack:
@@ -80,12 +82,13 @@ async def open_services(
         executor: Executor | None = None
         if settings.role != "api":
             executor = await stack.enter_async_context(_executor(settings, credentials, generator))
-            await stack.enter_async_context(
+            dispatcher = await stack.enter_async_context(
                 Dispatcher(
                     store, files, executor, hub, catalogue, _dispatcher_options(settings), metrics.observe_job
                 )
             )
             await stack.enter_async_context(Janitor(store, files))
+            stack.push_async_callback(_drain, dispatcher, settings.shutdown_grace_seconds, hurry)
         preloaded = catalogue.default_entry if settings.preload else None
         yield State(
             settings=settings,
@@ -110,6 +113,7 @@ async def open_services(
             api_keys=settings.keys,
             metrics_are_open=settings.is_loopback or not settings.keys.required,
             closing=closing,
+            hurry=hurry,
         )
 
 
@@ -146,6 +150,17 @@ def _dispatcher_options(settings: Settings) -> DispatcherOptions:
         idle_unload_seconds=settings.idle_unload_seconds,
         preload=settings.preload,
     )
+
+
+async def _drain(dispatcher: Dispatcher, grace_seconds: float, hurry: asyncio.Event) -> None:
+    draining = asyncio.create_task(dispatcher.drain(grace_seconds))
+    hurried = asyncio.create_task(hurry.wait())
+    try:
+        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        await dispatcher.drain(0)
+    finally:
+        draining.cancel()
+        hurried.cancel()
 
 
 def _signing_key(settings: Settings) -> bytes:

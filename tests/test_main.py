@@ -1,6 +1,7 @@
 """``python -m app``: what it says when it cannot start. That it starts and stops is in test_service.py."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.instance_lock import InstanceLock
+from tests.running_service import running_service
 
 ROOT = Path(__file__).resolve().parent.parent
 NOWHERE = "mongodb://user:hunter2@127.0.0.1:1/"
@@ -86,3 +88,16 @@ def test_a_database_that_is_not_there(tmp_path: Path, uri: str, words: str) -> N
     assert words in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_second_ctrl_c_gives_running_jobs_back_at_once(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data", {"T2V_SHUTDOWN_GRACE_SECONDS": "600"}) as service:
+        job = service.create(num_inference_steps=100)
+        service.wait_for_step(job["id"], 2)
+        children = service.children()
+        service.process.send_signal(signal.SIGINT)
+        service.wait_until(lambda: "stopping" in service.output, 10, "the first Ctrl-C was not heard")
+        assert service.stop(signal.SIGINT, timeout=20) == 0, service.output
+        assert not any(child.is_running() for child in children)
+        assert f"job {job['id']} is queued" in service.output
+        assert "Traceback" not in service.output
