@@ -111,7 +111,8 @@ class Trainer:
         """
         signal = self.scheduler.alphas_cumprod[timesteps].sqrt()
         masks = torch.from_numpy(np.stack([object_mask(scene) for scene in scenes]))
-        return 1 + OBJECT_WEIGHT * masks * signal[:, None, None, None, None]
+        weights: torch.Tensor = 1 + OBJECT_WEIGHT * masks * signal[:, None, None, None, None]
+        return weights
 
     def _timesteps(self, generator: torch.Generator) -> torch.Tensor:
         """One timestep from each share of the noise scale, so that batches differ less in loss.
@@ -155,7 +156,7 @@ def object_mask(scene: Scene) -> NDArray[np.float32]:
     centres = np.array([scene.centre(frame) for frame in range(NUM_FRAMES)])
     columns = middles[None, None, :] - centres[:, 0, None, None]
     rows = middles[None, :, None] - centres[:, 1, None, None]
-    inside = np.hypot(columns, rows) < RADII[scene.size] + cell / 2
+    inside: NDArray[np.bool_] = np.hypot(columns, rows) < RADII[scene.size] + cell / 2
     return inside[None].astype(np.float32)
 
 
