@@ -33,7 +33,7 @@ def _response(entry: CatalogueEntry, default: str, loaded: tuple[str, ...]) -> M
     return ModelResponse(
         id=entry.name,
         description=entry.description,
-        checkpoint=entry.checkpoint,
+        checkpoint=entry.checkpoint_name,
         revision=entry.revision,
         licence=entry.licence,
         commercial_use=entry.commercial_use,

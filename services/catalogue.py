@@ -83,6 +83,12 @@ class CatalogueEntry:
     commercial_use: bool
     schedulers: tuple[str, ...] = tuple(SCHEDULERS)
 
+    @property
+    def checkpoint_name(self) -> str:
+        """The checkpoint as callers may see it: of a folder the last part of its path."""
+        folder = Path(self.checkpoint)
+        return folder.name if folder.is_absolute() else self.checkpoint
+
 
 _REFERENCE_LIMITS = Limits(
     width=Range(128, 1024, 64),

@@ -81,8 +81,8 @@ def find_checkpoint(entry: CatalogueEntry, config: GeneratorConfig) -> Path:
             return folder
         raise ExecutionFailed(
             "model_unavailable",
-            f"model {entry.name!r}: {folder} is not a checkpoint in diffusers layout (no model_index.json); "
-            "restore the folder or choose another model",
+            f"model {entry.name!r}: {folder.name} is not a checkpoint in diffusers layout "
+            "(no model_index.json); restore the folder or choose another model",
         )
     try:
         return _download(entry, config, local_files_only=config.local_files_only)
@@ -140,7 +140,9 @@ def _silence_libraries() -> None:
 
 def _explain(entry: CatalogueEntry, error: BaseException) -> str:
     """What went wrong, from the most telling error in the chain, and what to do."""
-    where = f"model {entry.name!r} ({entry.checkpoint}{f' at {entry.revision}' if entry.revision else ''})"
+    where = (
+        f"model {entry.name!r} ({entry.checkpoint_name}{f' at {entry.revision}' if entry.revision else ''})"
+    )
     chain = list(_chain(error))
 
     def among(*kinds: type[BaseException]) -> bool:
