@@ -29,6 +29,7 @@ from services.mongo import Database
 
 __all__ = [
     "DatabaseUnavailable",
+    "DuplicateJob",
     "JobPage",
     "JobQuery",
     "JobStore",
@@ -62,6 +63,10 @@ class DatabaseUnavailable(Unavailable):
         super().__init__(
             "The database cannot be reached. Try again in a few seconds.", headers={"Retry-After": "5"}
         )
+
+
+class DuplicateJob(Exception):
+    """Another job has this id."""
 
 
 def new_job_id() -> str:
@@ -195,16 +200,20 @@ class JobStore:
     # Inserting and deleting
 
     async def insert(self, job: Job) -> None:
-        """Store a new job; when this returns, it survives a crash of the server."""
+        """Store a new job; when this returns, it survives a crash of the server.
+
+        Raises:
+            DuplicateJob: its id is taken.
+        """
         document = job.to_document() | {"write_token": _new_token(), SORT_ID: job.id}
 
         async def attempt(in_doubt: bool) -> None:
             try:
                 await self._jobs.insert_one(document)
-            except DuplicateKeyError:
+            except DuplicateKeyError as error:
                 stored = await self._jobs.find_one({"_id": job.id}) if in_doubt else None
                 if stored is None or stored["write_token"] != document["write_token"]:
-                    raise
+                    raise DuplicateJob(job.id) from error
 
         await self._until_certain(attempt)
 

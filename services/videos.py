@@ -6,15 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pymongo.errors import DuplicateKeyError
-
 from models.job import Job, JobProgress, JobStatus
 from models.video import Video, VideoCreate, VideoParams
 from services.catalogue import Catalogue
 from services.errors import Conflict, Expired, InvalidRequest, NotFound, Unavailable
 from services.events import EventHub
 from services.file_store import FileStore
-from services.job_store import JobPage, JobQuery, JobStore, new_job_id, utc_now
+from services.job_store import DuplicateJob, JobPage, JobQuery, JobStore, new_job_id, utc_now
 from services.validation import complete_params, resolve_model
 
 
@@ -76,7 +74,7 @@ class VideoService:
         job = _new_job(job_id, owner, entry.name, params, request.metadata)
         try:
             await self._queue(job)
-        except DuplicateKeyError:
+        except DuplicateJob:
             # The same key at the same moment: the other request was first.
             return Created(await self.get(job_id, owner), replayed=True)
         return Created(job)

@@ -12,7 +12,7 @@ from pymongo.uri_parser import parse_uri
 
 from models.job import Job, JobError, JobProgress, JobStatus, Timings
 from models.video import Video
-from services.job_store import DatabaseUnavailable, JobQuery, JobStore, new_job_id, utc_now
+from services.job_store import DatabaseUnavailable, DuplicateJob, JobQuery, JobStore, new_job_id, utc_now
 from services.mongo import Database, connect, free_port
 from tests.jobs import queued_job
 from tests.proxy import Proxy
@@ -75,7 +75,7 @@ async def test_a_job_comes_back_as_it_went_in(store: JobStore) -> None:
 
 async def test_the_same_id_cannot_be_inserted_twice(store: JobStore) -> None:
     (job,) = await insert(store, "one")
-    with pytest.raises(Exception, match=r"duplicate|E11000|UNIQUE"):
+    with pytest.raises(DuplicateJob):
         await store.insert(job)
 
 
