@@ -80,6 +80,7 @@ async def open_services(
         hub = EventHub()
         metrics = Metrics(lambda: store.count_queued(limit=settings.max_queued))
         executor: Executor | None = None
+        dispatcher: Dispatcher | None = None
         if settings.role != "api":
             executor = await stack.enter_async_context(_executor(settings, credentials, generator))
             dispatcher = await stack.enter_async_context(
@@ -107,7 +108,7 @@ async def open_services(
             ),
             presenter=Presenter(Estimator(store, settings.max_queued)),
             watcher=Watcher(store, hub, closing),
-            health=Health(store, executor, preloaded),
+            health=Health(store, executor, dispatcher, preloaded),
             metrics=metrics,
             links=LinkSigner(await asyncio.to_thread(_signing_key, settings)),
             api_keys=settings.keys,

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 2.0
 _WORKER_POLL_SECONDS = 0.1
+_LONGEST_PRELOAD_PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Dispatcher:
 
     Args:
         observer: Told every record that an attempt or a recovery ends with, on the event loop.
+
+    Attributes:
+        preload_error: Why the default model could not be loaded ahead of its first job, while that is so.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Dispatcher:
         self._catalogue = catalogue
         self._options = options
         self._observer = observer
+        self.preload_error: str | None = None
         self._attempt_options = AttemptOptions(
             lease_seconds=options.lease_seconds,
             max_attempts=options.max_attempts,
@@ -84,6 +89,7 @@ class Dispatcher:
         self._database_away = False
         self._idle_since = 0.0
         self._preloading: asyncio.Task[None] | None = None
+        self._preload_tried = asyncio.Event()
         self._recovery: asyncio.Task[None] | None = None
         self._slots: list[asyncio.Task[None]] = []
 
@@ -108,6 +114,7 @@ class Dispatcher:
     async def drain(self, grace_seconds: float) -> None:
         """Claim nothing more; let running jobs finish for so long, then give them back to the queue."""
         self._draining.set()
+        self._preload_tried.set()
         self._hub.wake()
         for task in (self._preloading, self._recovery):
             if task is not None:
@@ -123,22 +130,28 @@ class Dispatcher:
             await asyncio.wait(unfinished)
 
     async def _preload(self) -> None:
-        if not self._options.preload:
-            return
-        model = self._catalogue.get(self._catalogue.default)
-        if model is None:
-            return
-        try:
-            await self._executor.load(model)
-        except (ExecutionFailed, WorkerLost) as error:
-            logger.error("model %s cannot be loaded ahead of its first job: %s", model.name, error)
-        else:
-            logger.info("model %s is loaded", model.name)
+        """Load the default model; jobs wait for the first try alone."""
+        model = self._catalogue.default_entry
+        pause = 2 * _FIRST_BACKOFF_SECONDS
+        while self._options.preload:
+            try:
+                await self._executor.load(model)
+            except (ExecutionFailed, WorkerLost) as error:
+                self.preload_error = str(error)
+                logger.error("model %s cannot be loaded ahead of its first job: %s", model.name, error)
+            else:
+                self.preload_error = None
+                logger.info("model %s is loaded", model.name)
+                break
+            finally:
+                self._preload_tried.set()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PRELOAD_PAUSE_SECONDS)
+        self._preload_tried.set()
 
     async def _serve(self) -> None:
         """One slot of the executor: claim and run, one job after the other."""
-        if self._preloading is not None:
-            await asyncio.wait({self._preloading})
+        await self._preload_tried.wait()
         backoff = _FIRST_BACKOFF_SECONDS
         while not self._draining.is_set():
             try:

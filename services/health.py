@@ -1,6 +1,7 @@
 """Whether the service can do its work now."""
 
 from services.catalogue import CatalogueEntry
+from services.dispatcher import Dispatcher
 from services.errors import ServiceError
 from services.execution.executor import Executor
 from services.job_store import JobStore
@@ -12,13 +13,20 @@ class Health:
     """What readiness looks at.
 
     Args:
-        executor: None in a process that only serves the API.
+        executor, dispatcher: None in a process that only serves the API.
         preloaded: The model that is loaded at start, or None when models load at their first job.
     """
 
-    def __init__(self, store: JobStore, executor: Executor | None, preloaded: CatalogueEntry | None) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        executor: Executor | None,
+        dispatcher: Dispatcher | None,
+        preloaded: CatalogueEntry | None,
+    ) -> None:
         self._store = store
         self._executor = executor
+        self._dispatcher = dispatcher
         self._awaited = preloaded
 
     @property
@@ -44,4 +52,8 @@ class Health:
         """Waits for the first load alone: a model that makes room for another one later is fine."""
         if self._awaited is not None and self._awaited.name in self.loaded_models:
             self._awaited = None
-        return OK if self._awaited is None else f"{self._awaited.name} is not loaded yet"
+        if self._awaited is None:
+            return OK
+        if self._dispatcher is not None and self._dispatcher.preload_error is not None:
+            return self._dispatcher.preload_error
+        return f"{self._awaited.name} is not loaded yet"

@@ -16,6 +16,7 @@ from tests.clips import make_clip
 SCRIPTED = "tests.generators:ScriptedGenerator"
 BROKEN = "tests.generators:BrokenGenerator"
 EXITING = "tests.generators:ExitingGenerator"
+ABSENT = "tests.generators:AbsentModelGenerator"
 
 _clip = cache(make_clip)
 
@@ -114,6 +115,15 @@ class BrokenGenerator(ScriptedGenerator):
 
     def __init__(self, config: GeneratorConfig) -> None:
         raise RuntimeError("no driver")
+
+
+class AbsentModelGenerator(ScriptedGenerator):
+    """Loads nothing until the file that stands for the checkpoint cache is there."""
+
+    def load(self, model: CatalogueEntry) -> None:
+        if self._config.cache_dir is None or not Path(self._config.cache_dir).exists():
+            raise ExecutionFailed("model_unavailable", "the checkpoint is missing")
+        super().load(model)
 
 
 class ExitingGenerator(ScriptedGenerator):

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from tests.generators import BROKEN
+from tests.generators import ABSENT, BROKEN
 from tests.live_api import LiveApi, live_api
 from tests.waiting import eventually
 
@@ -98,6 +98,21 @@ async def test_not_ready_without_a_worker(tmp_path: Path) -> None:
         assert answer.json()["status"] == "unavailable"
         assert answer.json()["checks"]["worker"] != "ok"
         assert answer.json()["checks"]["database"] == "ok"
+
+
+async def test_not_ready_without_the_model_until_it_comes(tmp_path: Path) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    async with live_api(tmp_path, generator=ABSENT, checkpoint_cache=checkpoints) as api:
+
+        async def says_why() -> bool:
+            answer = await api.client.get("/health/ready")
+            return bool(answer.json()["checks"]["model"] == "the checkpoint is missing")
+
+        await eventually(says_why)
+        failed = await api.until((await api.create())["id"], "failed")
+        assert failed["error"]["code"] == "model_unavailable"
+        checkpoints.touch()
+        await eventually(lambda: is_ready(api))
 
 
 async def test_the_api_alone_runs_no_jobs(mongo_uri: str, tmp_path: Path, database_name: str) -> None:
