@@ -10,20 +10,19 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING
-from pymongo.errors import AutoReconnect, ConnectionFailure, DuplicateKeyError, ServerSelectionTimeoutError
+from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
 from ulid import ULID
 
 from models.job import Job, JobError, JobProgress, JobStatus, Timings
 from models.video import Video
 from services import job_transitions
-from services.errors import Unavailable
+from services.database_errors import DatabaseUnavailable, reachable
 from services.job_queries import INDEXES, SECOND, SORT_ID, JobPage, JobQuery
 from services.mongo import Database
 
@@ -54,17 +53,6 @@ Sort = Sequence[tuple[str, int]]
 Result = TypeVar("Result")
 
 
-class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached; whether a write arrived is unknown."""
-
-    code = "database_unavailable"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The database cannot be reached. Try again in a few seconds.", headers={"Retry-After": "5"}
-        )
-
-
 class DuplicateJob(Exception):
     """Another job has this id."""
 
@@ -85,15 +73,6 @@ def _new_token() -> str:
     return f"w_{secrets.token_hex(12)}"
 
 
-@asynccontextmanager
-async def _reachable() -> AsyncIterator[None]:
-    """Raises DatabaseUnavailable for what the driver raises when there is no answer."""
-    try:
-        yield
-    except ConnectionFailure as error:
-        raise DatabaseUnavailable from error
-
-
 class JobStore:
     """The jobs and the idempotency keys. Any operation may raise DatabaseUnavailable."""
 
@@ -104,7 +83,7 @@ class JobStore:
 
     async def create_indexes(self) -> None:
         """Create what is missing; say so when the embedded server holds more than it serves quickly."""
-        async with _reachable():
+        async with reachable():
             await self._jobs.create_indexes(INDEXES)
             await self._keys.create_index("created_at")
         if self._database.is_embedded and await self._has_more_than(EMBEDDED_SERVER_JOBS):
@@ -114,11 +93,11 @@ class JobStore:
             )
 
     async def _has_more_than(self, jobs: int) -> bool:
-        async with _reachable():
+        async with reachable():
             return bool(await self._jobs.find({}, {"_id": 1}).skip(jobs).limit(1).to_list(1))
 
     async def ping(self) -> None:
-        async with _reachable():
+        async with reachable():
             await self._database.motor.command("ping")
 
     # Reading
@@ -126,7 +105,7 @@ class JobStore:
     async def get(self, job_id: str, *, owner: str | None = None) -> Job | None:
         """The job, of ``owner`` where one is given."""
         fields = {"_id": job_id} if owner is None else {"_id": job_id, "owner": owner}
-        async with _reachable():
+        async with reachable():
             document = await self._jobs.find_one(fields)
         return None if document is None else Job.model_validate(document)
 
@@ -147,12 +126,12 @@ class JobStore:
         fields: dict[str, Any] = {"status": JobStatus.QUEUED.value}
         if before is not None:
             fields[SORT_ID] = {"$lt": before}
-        async with _reachable():
+        async with reachable():
             return len(await self._jobs.find(fields, {"_id": 1}).limit(limit).to_list(limit))
 
     async def queued_ids(self, *, limit: int) -> Ids:
         """Ids of the jobs that wait, oldest first."""
-        async with _reachable():
+        async with reachable():
             cursor = self._jobs.find({"status": JobStatus.QUEUED.value}, {"_id": 1})
             return [document["_id"] for document in await cursor.sort("_id", ASCENDING).to_list(limit)]
 
@@ -194,7 +173,7 @@ class JobStore:
         return [Job.model_validate(document) for document in await self._documents(fields, sort, limit)]
 
     async def _documents(self, fields: Mapping[str, Any], sort: Sort, limit: int) -> Documents:
-        async with _reachable():
+        async with reachable():
             return await self._jobs.find(fields).sort(sort).limit(limit).to_list(limit or None)
 
     # Inserting and deleting
@@ -250,7 +229,7 @@ class JobStore:
 
     async def purge_idempotency_keys(self, created_before: datetime) -> int:
         """Forget old keys; returns how many."""
-        async with _reachable():
+        async with reachable():
             return int((await self._keys.delete_many({"created_at": {"$lt": created_before}})).deleted_count)
 
     async def delete(self, job_id: str, *, owner: str | None = None) -> bool:
@@ -408,7 +387,7 @@ class JobStore:
         """Run ``attempt`` again while connections break in its middle; it hears whether one did before."""
         deadline = time.monotonic() + RETRY_SECONDS
         in_doubt = False
-        async with _reachable():
+        async with reachable():
             while True:
                 try:
                     return await attempt(in_doubt)
