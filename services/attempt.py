@@ -171,7 +171,7 @@ class Attempt:
 
     async def _finish_stopped(self) -> Job | None:
         if self._stop is _Stop.CANCELLED or self.job.cancel_requested:
-            return await self._record(self._store.finish_cancelled)
+            return await self._record(self._store.finish_cancelled, JobStatus.CANCELLED)
         if self._stop is _Stop.TIMEOUT:
             limit = self._options.job_timeout_seconds
             return await self._retry_or_fail("timeout", f"The clip was not done within {limit:g} seconds.")
@@ -192,11 +192,13 @@ class Attempt:
         except OSError:
             logger.exception("job %s: the clip cannot be stored", job_id)
             return await self._fail("internal_error", "The clip could not be stored.")
-        record = await self._record(lambda job: self._write_completed(job, completed, video))
+        record = await self._record(
+            lambda job: self._write_completed(job, completed, video), JobStatus.COMPLETED
+        )
         if record is None:
             await asyncio.to_thread(self._files.delete, job_id, fence)
             # Refused: a cancellation came first, or the job is another's. Only the first lets this match.
-            record = await self._record(self._store.finish_cancelled)
+            record = await self._record(self._store.finish_cancelled, JobStatus.CANCELLED)
         return record
 
     async def _write_completed(self, job: Job, completed: Completed, video: Video) -> Job | None:
@@ -216,18 +218,24 @@ class Attempt:
         return await self._release(keep_attempt=True)
 
     async def _release(self, *, keep_attempt: bool) -> Job | None:
-        return await self._record(lambda job: self._store.release(job, keep_attempt=keep_attempt))
+        return await self._record(
+            lambda job: self._store.release(job, keep_attempt=keep_attempt), JobStatus.QUEUED
+        )
 
     async def _fail(self, code: str, message: str) -> Job | None:
-        return await self._record(lambda job: self._store.fail(job, JobError(code=code, message=message)))
+        error = JobError(code=code, message=message)
+        return await self._record(lambda job: self._store.fail(job, error), JobStatus.FAILED)
 
-    async def _record(self, write: Callable[[Job], Awaitable[Job | None]]) -> Job | None:
+    async def _record(self, write: Callable[[Job], Awaitable[Job | None]], outcome: JobStatus) -> Job | None:
         """Write the outcome, waiting for the database as long as it takes, or until the service stops."""
         pause = _FIRST_BACKOFF_SECONDS
+        in_doubt = False
         while True:
             try:
-                return await write(self.job)
+                record = await write(self.job)
+                return await self._as_written(outcome) if record is None and in_doubt else record
             except DatabaseUnavailable:
+                in_doubt = True
                 if self._draining.is_set():
                     raise
                 logger.warning("job %s: its outcome waits for the database", self.job.id)
@@ -235,3 +243,10 @@ class Attempt:
                 async with asyncio.timeout(pause):
                     await self._draining.wait()
             pause = min(2 * pause, _LONGEST_BACKOFF_SECONDS)
+
+    async def _as_written(self, outcome: JobStatus) -> Job | None:
+        """The record, where an earlier write of ``outcome`` arrived although its answer did not."""
+        record = await self._store.get(self.job.id)
+        # No other claim has this fence, so the outcome under it is the one that was written here.
+        is_ours = record is not None and record.fence == self.job.fence and record.status is outcome
+        return record if is_ours else None
