@@ -1,13 +1,13 @@
 """Who may call the service, and the credentials it uses elsewhere.
 
 ``python -m authentication create NAME`` draws an API key; it and its ``T2V_API_KEYS`` entry are printed once.
+Such a key may do everything; keys that may do less, expire and can be revoked are made at ``POST /keys``.
 """
 
 import argparse
-import hashlib
 import hmac
+import math
 import re
-import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.errors import Unauthenticated
+from models.api_key import Scope
+from services.api_keys import CHALLENGE, ApiKeyService, digest_of, new_configured_key
+from services.errors import PermissionDenied, TooManyRequests, Unauthenticated
+from services.failed_attempts import FailedAttempts
 
 LOCAL_OWNER = "local"
 """The owner of every job while no API key is configured."""
 
 _ENTRY = re.compile(r"(?P<name>[A-Za-z0-9_.-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class Credentials(BaseSettings):
@@ -43,14 +45,31 @@ class Credentials(BaseSettings):
         return value if value and value.get_secret_value().strip() else None
 
 
-def digest_of(key: str) -> str:
-    """SHA-256 in hex: enough for keys of 256 random bits, which no dictionary holds."""
-    return hashlib.sha256(key.encode()).hexdigest()
+@dataclass(frozen=True)
+class Principal:
+    """Who makes a request, and what they may do.
+
+    ``key_id`` names the key in the database; None for an entry of ``T2V_API_KEYS``, and without keys.
+    """
+
+    owner: str
+    scopes: frozenset[Scope] = frozenset(Scope)
+    key_id: str | None = None
+
+    def require(self, scope: Scope) -> None:
+        """Raises PermissionDenied (RFC 6750, section 3.1) when the key lacks ``scope``."""
+        if scope not in self.scopes:
+            raise PermissionDenied(
+                f"This needs an API key with the scope {scope.value!r}; the key has "
+                f"{', '.join(sorted(self.scopes))}.",
+                code="missing_scope",
+                headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope.value}"'},
+            )
 
 
 @dataclass(frozen=True)
 class ApiKeys:
-    """The hashed keys and their owners. An owner may have several keys."""
+    """The keys of ``T2V_API_KEYS``, hashed, and their owners. An owner may have several keys."""
 
     entries: tuple[tuple[str, str], ...] = ()
 
@@ -80,21 +99,50 @@ class ApiKeys:
                 owner = name
         return owner
 
-    def authenticate(self, authorization: str | None, x_api_key: str | None) -> str:
-        """The owner who presents a key in either header. Raises Unauthenticated."""
-        if not self.required:
-            return LOCAL_OWNER
+
+class Authenticator:
+    """Tells who presents a key.
+
+    Keys are on when ``T2V_API_KEYS`` has an entry; without any, everyone is ``local`` and may do everything.
+    """
+
+    def __init__(self, configured: ApiKeys, stored: ApiKeyService, failures: FailedAttempts) -> None:
+        self._configured = configured
+        self._stored = stored
+        self._failures = failures
+
+    async def authenticate(self, authorization: str | None, x_api_key: str | None, address: str) -> Principal:
+        """Who presents a key in either header, from ``address``.
+
+        A valid key is never refused, however many wrong ones came from its address: others may share it.
+
+        Raises:
+            Unauthenticated: no key, or one that is not known, revoked or expired.
+            TooManyRequests: the same, too often.
+            DatabaseUnavailable: the key is not one of ``T2V_API_KEYS`` and cannot be looked up.
+        """
+        if not self._configured.required:
+            return Principal(LOCAL_OWNER)
         key = _presented_key(authorization, x_api_key)
         if key is None:
             raise Unauthenticated(
                 "An API key is needed: send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
                 code="missing_api_key",
-                headers=_CHALLENGE,
+                headers=CHALLENGE,
             )
-        owner = self.owner_of(key)
-        if owner is None:
-            raise Unauthenticated("The API key is not known.", headers=_CHALLENGE)
-        return owner
+        if (owner := self._configured.owner_of(key)) is not None:
+            return Principal(owner)
+        try:
+            record = await self._stored.recognise(key)
+        except Unauthenticated as error:
+            if (seconds := self._failures.record(address)) is None:
+                raise
+            raise TooManyRequests(
+                f"{error.message} Too many wrong API keys came from this address.",
+                code="too_many_failed_attempts",
+                headers={"Retry-After": str(math.ceil(seconds))},
+            ) from None
+        return Principal(record.owner, frozenset(record.scopes), record.id)
 
 
 def _presented_key(authorization: str | None, x_api_key: str | None) -> str | None:
@@ -107,7 +155,7 @@ def _presented_key(authorization: str | None, x_api_key: str | None) -> str | No
 
 def create_key(name: str) -> tuple[str, str]:
     """A new key and its ``name:sha256`` entry. Raises ValueError for a name that does not fit."""
-    key = f"t2v_{secrets.token_urlsafe(32)}"
+    key = new_configured_key()
     entry = f"{name}:{digest_of(key)}"
     if not _ENTRY.fullmatch(entry):
         raise ValueError("a name has 1 to 64 letters, digits, dots, dashes or underscores")

@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import TypedDict
 
 from app.settings import Settings
-from authentication import ApiKeys, Credentials
+from authentication import Authenticator, Credentials
+from services.api_key_store import ApiKeyStore
+from services.api_keys import ApiKeyService
 from services.catalogue import Catalogue
 from services.device_probe import has_cuda
 from services.dispatcher import Dispatcher, DispatcherOptions
@@ -18,6 +20,7 @@ from services.events import EventHub
 from services.execution.executor import Executor
 from services.execution.local import LocalExecutor
 from services.execution.messages import GeneratorConfig
+from services.failed_attempts import FailedAttempts
 from services.file_store import FileStore
 from services.health import Health
 from services.janitor import Janitor
@@ -51,8 +54,8 @@ class State(TypedDict):
     health: Health
     metrics: Metrics
     links: LinkSigner
-    api_keys: ApiKeys
-    metrics_are_open: bool
+    api_keys: ApiKeyService
+    authenticator: Authenticator
     closing: asyncio.Event
     hurry: asyncio.Event
 
@@ -77,6 +80,7 @@ async def open_services(
         files = await asyncio.to_thread(
             FileStore, settings.data_dir / "videos", settings.video_budget_mb * 10**6
         )
+        api_keys = ApiKeyService(ApiKeyStore(database), enabled=settings.keys.required)
         hub = EventHub()
         metrics = Metrics(lambda: store.count_queued(limit=settings.max_queued))
         executor: Executor | None = None
@@ -111,8 +115,8 @@ async def open_services(
             health=Health(store, executor, dispatcher, preloaded),
             metrics=metrics,
             links=LinkSigner(await asyncio.to_thread(_signing_key, settings)),
-            api_keys=settings.keys,
-            metrics_are_open=settings.is_loopback or not settings.keys.required,
+            api_keys=api_keys,
+            authenticator=Authenticator(settings.keys, api_keys, FailedAttempts()),
             closing=closing,
             hurry=hurry,
         )

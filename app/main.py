@@ -15,7 +15,7 @@ from app.middleware import REQUEST_ID, RequestContext
 from app.settings import Settings
 from authentication import Credentials
 from models.responses import ErrorEnvelope
-from routers import health, jobs, models, videos
+from routers import health, jobs, keys, metrics, models, videos
 
 MAX_BODY_BYTES = 2**20
 VERSION = "0.1.0"
@@ -68,7 +68,7 @@ def create_app(
         responses={422: {"model": ErrorEnvelope}},
     )
     add_error_handlers(app)
-    for router in (videos.router, jobs.router, models.router, health.router):
+    for router in (videos.router, jobs.router, models.router, keys.router, health.router, metrics.router):
         app.include_router(router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)

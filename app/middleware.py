@@ -65,6 +65,8 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
         "status": status,
         "seconds": round(seconds, 4),
     }
+    if (principal := scope["state"].get("principal")) is not None:
+        details |= {"owner": principal.owner, "key": principal.key_id or "configured"}
     logger.log(level, "request", extra=details)
 
 

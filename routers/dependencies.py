@@ -5,8 +5,10 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 
-from authentication import ApiKeys
+from authentication import Authenticator, Principal
+from models.api_key import Scope
 from models.responses import ErrorEnvelope
+from services.api_keys import ApiKeyService
 from services.catalogue import Catalogue
 from services.errors import InvalidRequest
 from services.file_store import FileStore
@@ -53,23 +55,36 @@ def get_links(request: Request) -> LinkSigner:
     return cast(LinkSigner, request.state.links)
 
 
-def get_owner(
+def get_api_keys(request: Request) -> ApiKeyService:
+    return cast(ApiKeyService, request.state.api_keys)
+
+
+async def get_principal(
     request: Request, bearer: Annotated[Any, Security(_bearer)], header: Annotated[Any, Security(_header)]
-) -> str:
-    """Whose request this is. The two security schemes put the headers into the API's documentation."""
-    keys = cast(ApiKeys, request.state.api_keys)
-    return keys.authenticate(request.headers.get("authorization"), request.headers.get("x-api-key"))
+) -> Principal:
+    """Who makes this request. The two security schemes put the headers into the API's documentation."""
+    authenticator = cast(Authenticator, request.state.authenticator)
+    principal = await authenticator.authenticate(
+        request.headers.get("authorization"),
+        request.headers.get("x-api-key"),
+        request.client.host if request.client else "",
+    )
+    request.state.principal = principal
+    return principal
 
 
-def get_metrics_reader(
-    request: Request, bearer: Annotated[Any, Security(_bearer)], header: Annotated[Any, Security(_header)]
-) -> None:
-    """Who reaches a loopback address may read the metrics; elsewhere a key is needed, where there are any."""
-    if not request.state.metrics_are_open:
-        get_owner(request, bearer, header)
+def get_owner(request: Request, principal: Annotated[Principal, Depends(get_principal)]) -> str:
+    """Whose jobs this request is about: to look at them needs the scope ``read``, all else ``create``."""
+    principal.require(Scope.READ if request.method in ("GET", "HEAD") else Scope.CREATE)
+    return principal.owner
 
 
-def get_viewer(
+def get_admin(principal: Annotated[Principal, Depends(get_principal)]) -> Principal:
+    principal.require(Scope.ADMIN)
+    return principal
+
+
+async def get_viewer(
     request: Request,
     id: str,
     links: Annotated[LinkSigner, Depends(get_links)],
@@ -80,7 +95,7 @@ def get_viewer(
 ) -> str | None:
     """Whose clip may be seen: the caller's, or, by a valid signed link, anyone's (None)."""
     if expires is None and signature is None:
-        return get_owner(request, bearer, header)
+        return get_owner(request, await get_principal(request, bearer, header))
     if expires is None or signature is None:
         raise InvalidRequest(
             "A signed link has both expires and signature.",
@@ -98,7 +113,9 @@ Models = Annotated[Catalogue, Depends(get_catalogue)]
 HealthOf = Annotated[Health, Depends(get_health)]
 MetricsOf = Annotated[Metrics, Depends(get_metrics)]
 Links = Annotated[LinkSigner, Depends(get_links)]
+ApiKeysOf = Annotated[ApiKeyService, Depends(get_api_keys)]
 Owner = Annotated[str, Depends(get_owner)]
+Admin = Annotated[Principal, Depends(get_admin)]
 Viewer = Annotated[str | None, Depends(get_viewer)]
 
 Answers = dict[int | str, dict[str, Any]]
@@ -106,18 +123,19 @@ Answers = dict[int | str, dict[str, Any]]
 
 _REASONS = {
     400: "The request cannot be read.",
-    401: "An API key is missing or not known.",
-    403: "The signed link is not valid, or its time is over.",
+    401: "An API key is missing, not known, revoked or expired.",
+    403: "The key lacks the scope, or the signed link is not valid or its time is over.",
     404: "There is no such thing, or it belongs to somebody else.",
     405: "The method is not offered here; `Allow` names those that are.",
     406: "None of the accepted media types is offered.",
-    409: "The job's status does not allow it.",
+    409: "The state of things does not allow it; `code` names what is in the way.",
     410: "The clip's file is gone; its record is kept.",
     412: "A precondition does not hold.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not JSON.",
     416: "The range lies outside the clip.",
     422: "A parameter is missing, unknown or out of its limits; `param` names it.",
+    429: "Too many requests, or too many wrong keys; `Retry-After` says when to try again.",
     500: "An error of the service; its log holds the details under the answer's X-Request-ID.",
     503: "The queue is full or the database is away; `Retry-After` says when to try again.",
 }

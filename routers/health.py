@@ -1,11 +1,9 @@
 """Whether the process lives, and whether it can work."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 
 from models.responses import Health
-from routers.dependencies import Answers, HealthOf, MetricsOf, errors, get_metrics_reader
+from routers.dependencies import HealthOf
 
 router = APIRouter(tags=["health"])
 
@@ -26,18 +24,3 @@ async def ready(response: Response, health: HealthOf) -> Health:
         return Health(status="ok", checks=checks)
     response.status_code = 503
     return Health(status="unavailable", checks=checks)
-
-
-_TEXT: Answers = {
-    200: {
-        "description": "Prometheus' text format.",
-        "content": {"text/plain": {"schema": {"type": "string"}}},
-    }
-}
-
-
-@router.get("/metrics", summary="Metrics", response_class=Response, responses=_TEXT | errors(401, 503))
-async def metrics(metrics: MetricsOf, _reader: Annotated[None, Depends(get_metrics_reader)]) -> Response:
-    """Open while the service listens on a loopback address or has no keys; otherwise any key will do."""
-    body, media_type = await metrics.render()
-    return Response(body, headers={"Content-Type": media_type})

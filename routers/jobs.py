@@ -15,7 +15,7 @@ from services.presenting import Presenter
 
 KEEP_ALIVE_SECONDS = 15
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], responses=errors(401, 403, 429))
 
 _EVENT_SCHEMA = {
     "type": "object",

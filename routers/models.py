@@ -9,7 +9,7 @@ from routers.dependencies import HealthOf, Models, Owner, errors
 from services.catalogue import CatalogueEntry, Limits, Range
 from services.errors import NotFound
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(prefix="/models", tags=["models"], responses=errors(401, 403, 429, 503))
 
 
 @router.get("", summary="List models", responses=errors(401))

@@ -16,7 +16,7 @@ from services.links import MAX_EXPIRES_IN
 
 MAX_WAIT_SECONDS = 300
 
-router = APIRouter(tags=["videos"])
+router = APIRouter(tags=["videos"], responses=errors(401, 403, 429))
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _LOCATION = {"Location": {"description": "The job's record.", "schema": {"type": "string"}}}

@@ -70,6 +70,12 @@ class Expired(ServiceError):
     status, type, code = 410, "not_found_error", "expired"
 
 
+class TooManyRequests(ServiceError):
+    """One caller asks too often; carries ``Retry-After``."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
 class Unavailable(ServiceError):
     """Backpressure or an outage; carries ``Retry-After``."""
 

@@ -7,8 +7,22 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from authentication import LOCAL_OWNER, ApiKeys, Credentials, create_key, digest_of, main
-from services.errors import Unauthenticated
+from authentication import (
+    LOCAL_OWNER,
+    ApiKeys,
+    Authenticator,
+    Credentials,
+    Principal,
+    create_key,
+    digest_of,
+    main,
+)
+from models.api_key import Scope
+from services.api_key_store import ApiKeyStore
+from services.api_keys import ApiKeyService
+from services.errors import TooManyRequests, Unauthenticated
+from services.failed_attempts import FailedAttempts
+from services.mongo import Database
 from tests.live_api import LiveApi, live_api
 
 ALICE, ALICE_ENTRY = create_key("alice")
@@ -24,9 +38,23 @@ def test_keys_and_their_owners() -> None:
         *("alice", "bob", "bob"),
         *(None, None, None),
     ]
-    assert keys.authenticate(f"bearer  {ALICE}", None) == "alice"
-    assert keys.authenticate(None, BOB) == "bob"
-    assert keys.authenticate("Basic x", BOB) == "bob"
+
+
+def authenticator(database: Database, keys: str) -> Authenticator:
+    stored = ApiKeyService(ApiKeyStore(database), enabled=True)
+    return Authenticator(ApiKeys.parse(keys), stored, FailedAttempts(limit=2))
+
+
+async def test_a_key_in_either_header(database: Database) -> None:
+    door = authenticator(database, KEYS)
+    for authorization, x_api_key, owner in [
+        (f"bearer  {ALICE}", None, "alice"),
+        (None, BOB, "bob"),
+        ("Basic x", BOB, "bob"),
+        (f"Bearer {ALICE}", BOB, "alice"),
+    ]:
+        principal = await door.authenticate(authorization, x_api_key, "127.0.0.1")
+        assert principal == Principal(owner, frozenset(Scope), None)
 
 
 @pytest.mark.parametrize(
@@ -40,15 +68,36 @@ def test_keys_and_their_owners() -> None:
         (None, ALICE_ENTRY.partition(":")[2], "invalid_api_key"),
     ],
 )
-def test_no_key_no_entry(authorization: str | None, x_api_key: str | None, code: str) -> None:
+async def test_no_key_no_entry(
+    database: Database, authorization: str | None, x_api_key: str | None, code: str
+) -> None:
     with pytest.raises(Unauthenticated) as caught:
-        ApiKeys.parse(KEYS).authenticate(authorization, x_api_key)
+        await authenticator(database, KEYS).authenticate(authorization, x_api_key, "127.0.0.1")
     assert caught.value.code == code
     assert caught.value.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_without_keys_everyone_is_local() -> None:
-    assert ApiKeys.parse("").authenticate("Bearer anything", None) == LOCAL_OWNER
+async def test_too_many_wrong_keys_from_one_address(database: Database) -> None:
+    door = authenticator(database, KEYS)
+    for _ in range(5):
+        with pytest.raises(Unauthenticated, match="is needed"):
+            await door.authenticate(None, None, "10.0.0.1")
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            await door.authenticate("Bearer wrong", None, "10.0.0.1")
+    with pytest.raises(TooManyRequests) as caught:
+        await door.authenticate("Bearer wrong", None, "10.0.0.1")
+    assert 1 <= int(caught.value.headers["Retry-After"]) <= 60
+    assert (await door.authenticate(None, ALICE, "10.0.0.1")).owner == "alice", "others share the address"
+    with pytest.raises(Unauthenticated):
+        await door.authenticate("Bearer wrong", None, "10.0.0.2")
+
+
+async def test_without_keys_everyone_is_local(database: Database) -> None:
+    everyone = await authenticator(database, "").authenticate("Bearer anything", None, "127.0.0.1")
+    assert everyone == Principal(LOCAL_OWNER)
+    for scope in Scope:
+        everyone.require(scope)
 
 
 @pytest.mark.parametrize("text", ["alice", "alice:abc", f"a b:{'0' * 64}", f"{ALICE_ENTRY}0", f":{'0' * 64}"])
@@ -153,7 +202,7 @@ async def test_what_is_open_and_what_is_not(api: LiveApi) -> None:
         "/health/live": 200,
         "/docs": 200,
         "/openapi.json": 200,
-        "/metrics": 200,  # it listens on the loopback
+        "/metrics": 401,
         "/models": 401,
         "/jobs": 401,
         "/videos": 401,
@@ -164,9 +213,3 @@ async def test_what_is_open_and_what_is_not(api: LiveApi) -> None:
             assert answer.headers["www-authenticate"] == "Bearer"
     document = (await api.client.get("/openapi.json")).json()
     assert document["components"]["securitySchemes"].keys() == {"Bearer", "ApiKey"}
-
-
-async def test_metrics_beyond_loopback_need_a_key(tmp_path: Path) -> None:
-    async with live_api(tmp_path, api_keys=KEYS, host="0.0.0.0") as api:  # noqa: S104
-        assert (await api.client.get("/metrics")).status_code == 401
-        assert (await api.client.get("/metrics", headers=AS_BOB)).status_code == 200
