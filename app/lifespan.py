@@ -1,8 +1,6 @@
 """Opens everything in order, hands it on as typed state, and closes it in the opposite order."""
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -23,6 +21,7 @@ from services.execution.messages import GeneratorConfig
 from services.failed_attempts import FailedAttempts
 from services.file_store import FileStore
 from services.health import Health
+from services.holder_lock import HolderLock
 from services.janitor import Janitor
 from services.job_store import JobStore
 from services.links import LinkSigner, load_signing_key
@@ -86,11 +85,11 @@ async def open_services(
         executor: Executor | None = None
         dispatcher: Dispatcher | None = None
         if settings.role != "api":
+            holders = stack.enter_context(HolderLock(settings.data_dir))
             executor = await stack.enter_async_context(_executor(settings, credentials, generator))
+            options = _dispatcher_options(settings, holders.name)
             dispatcher = await stack.enter_async_context(
-                Dispatcher(
-                    store, files, executor, hub, catalogue, _dispatcher_options(settings), metrics.observe_job
-                )
+                Dispatcher(store, files, executor, hub, catalogue, options, metrics.observe_job, holders)
             )
             await stack.enter_async_context(Janitor(store, files))
             stack.push_async_callback(_drain, dispatcher, settings.shutdown_grace_seconds, hurry)
@@ -143,9 +142,9 @@ def _executor(settings: Settings, credentials: Credentials, generator: str) -> L
     return LocalExecutor(generator, config, cancel_grace_seconds=settings.cancel_grace_seconds)
 
 
-def _dispatcher_options(settings: Settings) -> DispatcherOptions:
+def _dispatcher_options(settings: Settings, worker: str) -> DispatcherOptions:
     return DispatcherOptions(
-        worker=f"{socket.gethostname()}-{os.getpid()}",
+        worker=worker,
         lease_seconds=settings.lease_seconds,
         poll_seconds=settings.poll_seconds,
         max_attempts=settings.max_attempts,

@@ -247,6 +247,6 @@ class Attempt:
     async def _as_written(self, outcome: JobStatus) -> Job | None:
         """The record, where an earlier write of ``outcome`` arrived although its answer did not."""
         record = await self._store.get(self.job.id)
-        # No other claim has this fence, so the outcome under it is the one that was written here.
+        # No other claim has this fence.
         is_ours = record is not None and record.fence == self.job.fence and record.status is outcome
         return record if is_ours else None

@@ -13,7 +13,9 @@ from services.catalogue import Catalogue
 from services.events import EventHub
 from services.execution.executor import ExecutionFailed, Executor, WorkerLost
 from services.file_store import FileStore
+from services.holder_lock import HolderLock
 from services.job_store import DatabaseUnavailable, JobStore
+from services.recovery import Recovery
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Dispatcher:
 
     Args:
         observer: Told every record that an attempt or a recovery ends with, on the event loop.
+        holders: Knows which holders of leases are dead; without it leases alone tell.
 
     Attributes:
         preload_error: Why the default model could not be loaded ahead of its first job, while that is so.
@@ -69,6 +72,7 @@ class Dispatcher:
         catalogue: Catalogue,
         options: DispatcherOptions,
         observer: Callable[[Job], None] | None = None,
+        holders: HolderLock | None = None,
     ) -> None:
         self._store = store
         self._files = files
@@ -90,7 +94,15 @@ class Dispatcher:
         self._idle_since = 0.0
         self._preloading: asyncio.Task[None] | None = None
         self._preload_tried = asyncio.Event()
-        self._recovery: asyncio.Task[None] | None = None
+        self._recovery = Recovery(
+            store,
+            lease_seconds=options.lease_seconds,
+            max_attempts=options.max_attempts,
+            is_ours=self._is_ours,
+            tell=self._tell,
+            holders=holders,
+        )
+        self._recovering: asyncio.Task[None] | None = None
         self._slots: list[asyncio.Task[None]] = []
 
     @property
@@ -101,7 +113,7 @@ class Dispatcher:
     async def __aenter__(self) -> "Dispatcher":
         self._idle_since = asyncio.get_running_loop().time()
         self._preloading = asyncio.create_task(self._preload(), name="preload")
-        self._recovery = asyncio.create_task(self._recover(), name="recovery")
+        self._recovering = asyncio.create_task(self._recover(), name="recovery")
         self._slots = [
             asyncio.create_task(self._serve(), name=f"slot {number}")
             for number in range(self._executor.slots)
@@ -116,7 +128,7 @@ class Dispatcher:
         self._draining.set()
         self._preload_tried.set()
         self._hub.wake()
-        for task in (self._preloading, self._recovery):
+        for task in (self._preloading, self._recovering):
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
@@ -230,20 +242,18 @@ class Dispatcher:
             logger.info("the models are unloaded after %g seconds without a job", limit)
 
     async def _recover(self) -> None:
-        """Bring back jobs whose runner is gone, at start and ever after."""
         while True:
             try:
-                for job in await self._store.stalled():
-                    # Ours outlived their leases while the database was away; their heartbeats come back.
-                    if not any(job.id == ours.id and job.fence == ours.fence for ours in self.running):
-                        logger.warning("job %s was left by %s", job.id, job.lease and job.lease.worker)
-                        self._tell(await self._store.recover(job, self._options.max_attempts))
+                await self._recovery.sweep()
                 self._note_database(away=False)
             except DatabaseUnavailable:
                 self._note_database(away=True)
             except Exception:
                 logger.exception("the recovery of stalled jobs failed and goes on")
-            await self._pause(min(self._options.lease_seconds / 2, 10.0))
+            await self._pause(self._recovery.interval_seconds)
+
+    def _is_ours(self, job: Job) -> bool:
+        return any(job.id == ours.id and job.fence == ours.fence for ours in self.running)
 
     def _note_database(self, *, away: bool) -> None:
         if away != self._database_away:

@@ -135,13 +135,15 @@ class JobStore:
             cursor = self._jobs.find({"status": JobStatus.QUEUED.value}, {"_id": 1})
             return [document["_id"] for document in await cursor.sort("_id", ASCENDING).to_list(limit)]
 
+    async def running(self) -> Jobs:
+        """Jobs in progress, whoever runs them."""
+        return await self._find({"status": JobStatus.IN_PROGRESS.value}, [(SORT_ID, ASCENDING)], limit=0)
+
     async def stalled(self, *, limit: int = 100) -> Jobs:
         """Running jobs whose lease has expired by this machine's clock."""
         # Few run at once, so all are read: the embedded server reads every document to compare a time.
-        fields = {"status": JobStatus.IN_PROGRESS.value}
-        running = await self._find(fields, [(SORT_ID, ASCENDING)], limit=0)
         now = utc_now()
-        return [job for job in running if job_transitions.is_stalled(job, now)][:limit]
+        return [job for job in await self.running() if job_transitions.is_stalled(job, now)][:limit]
 
     async def expired_files(self, *, now: datetime, limit: int = 100) -> Jobs:
         """Completed jobs whose file is past its age."""
@@ -332,11 +334,16 @@ class JobStore:
 
         return await self._transition(job_id, change)
 
-    async def recover(self, job: Job, max_attempts: int) -> Job | None:
-        """A stalled job → cancelled, queued again or failed; None when it is not stalled any more."""
+    async def recover(self, job: Job, max_attempts: int, *, holder_is_gone: bool = False) -> Job | None:
+        """A stalled job → cancelled, queued again or failed; None when it is not stalled any more.
+
+        With ``holder_is_gone`` so is one whose lease runs, unless its record has changed since it was read.
+        """
         return await self._transition(
             job.id,
-            lambda current: job_transitions.recovered(current, job, max_attempts=max_attempts, now=utc_now()),
+            lambda current: job_transitions.recovered(
+                current, job, max_attempts=max_attempts, holder_is_gone=holder_is_gone, now=utc_now()
+            ),
         )
 
     async def mark_file_expired(self, job: Job) -> Job | None:

@@ -128,9 +128,14 @@ def is_stalled(job: Job, now: datetime) -> bool:
     return job.status == JobStatus.IN_PROGRESS and (job.lease is None or job.lease.expires_at < now)
 
 
-def recovered(job: Job, holder: Job, *, max_attempts: int, now: datetime) -> Job | None:
-    """A stalled job → cancelled if that was asked for, queued while attempts are left, else failed."""
-    if not is_stalled(job, now) or job.fence != holder.fence:
+def recovered(job: Job, holder: Job, *, max_attempts: int, holder_is_gone: bool, now: datetime) -> Job | None:
+    """A stalled job → cancelled if that was asked for, queued while attempts are left, else failed.
+
+    With ``holder_is_gone`` so is one whose lease runs, unless it was written to since ``holder`` was read.
+    """
+    if job.status != JobStatus.IN_PROGRESS or job.fence != holder.fence:
+        return None
+    if not is_stalled(job, now) and not (holder_is_gone and job.write_token == holder.write_token):
         return None
     if job.cancel_requested:
         return _ended(job, JobStatus.CANCELLED, now)

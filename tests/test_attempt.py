@@ -12,7 +12,7 @@ from tests.dispatching import service_on
 
 
 class SilentStore(JobStore):
-    """A store whose connection breaks after the first end of a job was written, before the answer is heard."""
+    """Its connection breaks after the first end of a job was written, before the answer is heard."""
 
     def __init__(self, database: Database, method: str) -> None:
         super().__init__(database)
