@@ -6,13 +6,15 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.responses import RedirectResponse
 
 from app.body_limit import BodyLimit
+from app.docs import add_docs
 from app.error_handlers import add_error_handlers
 from app.lifespan import GENERATOR, State, open_services
 from app.middleware import REQUEST_ID, RequestContext
-from app.settings import Settings
+from app.security_headers import SecurityHeaders
+from app.settings import Settings, listed
+from app.trusted_hosts import TrustedHosts
 from authentication import Credentials
 from models.responses import ErrorEnvelope
 from routers import health, jobs, keys, metrics, models, videos
@@ -64,16 +66,23 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        openapi_url="/openapi.json" if settings.docs else None,
+        docs_url=None,
         redoc_url=None,
         responses={422: {"model": ErrorEnvelope}},
     )
     add_error_handlers(app)
-    for router in (videos.router, jobs.router, models.router, keys.router, health.router, metrics.router):
+    for router in (videos.router, jobs.router, models.router, keys.router, health.router):
         app.include_router(router)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
+    if settings.metrics:
+        app.include_router(metrics.router)
+    if settings.docs:
+        add_docs(app)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    if (hosts := settings.answers_to) is not None:
+        app.add_middleware(TrustedHosts, hosts=hosts)
     app.add_middleware(RequestContext)
-    if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
+    if origins := listed(settings.cors_origins):
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -81,13 +90,10 @@ def create_app(
             allow_headers=["*"],
             expose_headers=_EXPOSED_HEADERS,
         )
+    app.add_middleware(SecurityHeaders)
     if not settings.keys.required:
         _document_no_security(app)
     return app
-
-
-async def _to_docs() -> RedirectResponse:
-    return RedirectResponse("/docs")
 
 
 def _document_no_security(app: FastAPI) -> None:

@@ -6,6 +6,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.lifespan import State
+from app.settings import listed
 
 SECONDS_TO_FINISH_ANSWERS = 5
 
@@ -17,6 +18,8 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, state: State) -> None:
+        # Without a list uvicorn believes everyone on this machine.
+        proxies = listed(state["settings"].trusted_proxies)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -24,6 +27,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies,
                 timeout_graceful_shutdown=SECONDS_TO_FINISH_ANSWERS,
             )
         )

@@ -1,7 +1,8 @@
 """Every knob of the service, read from the environment and ``.env``."""
 
+import re
 from functools import cached_property
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -11,6 +12,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from authentication import ApiKeys
 
 _SIGNING_KEY_CHARS = 32
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+def listed(text: str) -> list[str]:
+    """The entries of a comma-separated setting."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
 class Settings(BaseSettings):
@@ -67,6 +74,14 @@ class Settings(BaseSettings):
         None, description="Signs expiring links; drawn and kept when not set."
     )
     cors_origins: str = Field("", description="Allowed origins, comma-separated.")
+    trusted_hosts: str = Field(
+        "", description="Names it answers to, comma-separated; *.example.org for all below."
+    )
+    trusted_proxies: str = Field(
+        "", description="Addresses or networks whose X-Forwarded-* count, comma-separated."
+    )
+    docs: bool = Field(True, description="Serve /docs and /openapi.json.")
+    metrics: bool = Field(True, description="Serve /metrics.")
 
     # What it says
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -86,6 +101,16 @@ class Settings(BaseSettings):
         except ValueError:
             return False
 
+    @property
+    def answers_to(self) -> list[str] | None:
+        """Host names that requests may ask for, besides the loopback's own; None for any.
+
+        Beyond the loopback every request needs a key, which no page of another name has.
+        """
+        if self.is_loopback or self.trusted_hosts:
+            return [self.host, *listed(self.trusted_hosts)]
+        return None
+
     @field_validator("api_keys")
     @classmethod
     def _readable(cls, value: SecretStr) -> SecretStr:
@@ -99,6 +124,25 @@ class Settings(BaseSettings):
             return None
         if len(value.get_secret_value()) < _SIGNING_KEY_CHARS:
             raise ValueError(f"must have at least {_SIGNING_KEY_CHARS} characters")
+        return value
+
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _host_names(cls, value: str) -> str:
+        for place, host in enumerate(listed(value), start=1):
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"entry {place} is not a host name without scheme and port, or *.name")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for place, network in enumerate(listed(value), start=1):
+            try:
+                ip_network(network)
+            except ValueError:
+                # uvicorn would take any other word for a name that matches nothing, and * for everyone.
+                raise ValueError(f"entry {place} is not an IP address or network") from None
         return value
 
     @model_validator(mode="after")
