@@ -57,7 +57,7 @@ class HolderLock:
             self._descriptor = -1
 
     def is_dead(self, holder: str) -> bool:
-        """Whether ``holder`` certainly is. One that stands still is not, one of another folder is not known."""
+        """Whether ``holder`` certainly is. One that stands still is not; another folder's is not known."""
         if holder == self.name or not _NAME.fullmatch(holder):
             return False
         descriptor = self._take(self._path(holder))
