@@ -7,11 +7,10 @@ import re
 import secrets
 from datetime import timedelta
 
-from ulid import ULID
-
 from models.api_key import ApiKey, ApiKeyCreate
 from services.api_key_store import ApiKeyStore
 from services.errors import Conflict, NotFound, Unauthenticated
+from services.ids import new_ulid
 from services.job_store import utc_now
 
 logger = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class ApiKeyService:
     async def create(self, request: ApiKeyCreate, created_by: str) -> tuple[ApiKey, str]:
         """The record, and the key itself, which is kept nowhere."""
         self._require_enabled()
-        now, number = utc_now(), ULID()
+        now, number = utc_now(), new_ulid()
         key = f"t2v_{number}_{_secret()}"
         record = ApiKey(
             id=f"key_{number}",

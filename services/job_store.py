@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
-from ulid import ULID
 
 from models.job import Job, JobError, JobProgress, JobStatus, Timings
 from models.video import Video
 from services import job_transitions
 from services.database_errors import DatabaseUnavailable, reachable
+from services.ids import new_ulid
 from services.job_queries import INDEXES, SECOND, SORT_ID, JobPage, JobQuery
 from services.mongo import Database
 
@@ -59,7 +59,7 @@ class DuplicateJob(Exception):
 
 def new_job_id() -> str:
     """``video_`` + ULID; within a process each is greater than the one before."""
-    return f"video_{ULID()}"
+    return f"video_{new_ulid()}"
 
 
 def utc_now() -> datetime:
