@@ -32,7 +32,7 @@ def frames_of(mp4: bytes) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def test_a_prompt_becomes_a_clip(service: RunningService) -> None:
+def test_the_readme_clip_is_a_red_circle_moving_left(service: RunningService) -> None:
     created = service.client.post("/videos", json={"prompt": "a red circle moving left", "seed": 7})
     assert created.status_code == 202
     job_id = created.json()["id"]
@@ -43,7 +43,12 @@ def test_a_prompt_becomes_a_clip(service: RunningService) -> None:
     answer = service.client.get(f"/videos/{job_id}")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "video/mp4"
-    assert len(frames_of(answer.content)) == job["params"]["num_frames"] == job["video"]["num_frames"]
+    frames = frames_of(answer.content).astype(float)
+    assert frames.shape[0] == job["params"]["num_frames"] == job["video"]["num_frames"]
+    redness = frames[..., 0] - frames[..., 1:].max(-1)
+    assert (redness > 80).any(axis=(1, 2)).all(), "every frame shows red"
+    columns = [np.nonzero(frame > 80)[1].mean() for frame in redness]
+    assert columns[-1] < columns[0] - 8, f"the red object moves left: {columns}"
 
 
 def test_metadata_travels_in_the_file(service: RunningService) -> None:
