@@ -107,6 +107,7 @@ async def open_services(
                 hub,
                 catalogue,
                 max_queued=settings.max_queued,
+                max_queued_per_owner=settings.max_queued_per_owner,
                 observer=metrics.observe_job,
             ),
             presenter=Presenter(Estimator(store, settings.max_queued)),

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
         30, ge=0, description="Running jobs may finish for so long at SIGTERM."
     )
     max_queued: int = Field(1000, ge=1, description="Jobs that may wait; past it POST /videos answers 503.")
+    max_queued_per_owner: int = Field(
+        500, ge=1, description="Jobs of one owner that may wait; past it POST /videos answers 429."
+    )
 
     # Who may call it
     api_keys: SecretStr = Field(SecretStr(""), description="name:sha256 pairs, comma-separated.")

@@ -55,6 +55,7 @@ class Job(BaseModel):
     """One request for a clip and everything that became of it.
 
     ``fence`` grows by one at every claim: a write that carries an older fence changes nothing.
+    ``turn``, ``place`` and ``seat`` are those of ``services.fair_queue``.
     Times are UTC, in whole milliseconds (MongoDB keeps no more).
     """
 
@@ -66,6 +67,10 @@ class Job(BaseModel):
     model: str
     params: VideoParams
     progress: JobProgress
+    priority: int = 0
+    turn: int = 0
+    place: str | None = None
+    seat: str | None = None
     attempt: int = 0
     fence: int = 0
     lease: Lease | None = None

@@ -19,6 +19,7 @@ class JobResponse(BaseModel):
     model: str
     params: VideoParams
     progress: JobProgress
+    priority: int
     queue_position: int | None = Field(None, description="Jobs ahead in the queue; only while queued.")
     eta_seconds: float | None = Field(None, description="Estimated seconds until done; None where unknown.")
     attempt: int

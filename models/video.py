@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 MAX_PROMPT_CHARS = 4_000
 MAX_SEED = 2**32 - 1
+MIN_PRIORITY, MAX_PRIORITY = -2, 2
 
 # NUL ends strings in the MP4's metadata and in MongoDB's field names.
 _VISIBLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -49,6 +50,12 @@ class VideoCreate(BaseModel):
     )
     scheduler: str | None = Field(None, max_length=64, description="A sampler's name from GET /models.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Equal seeds give equal clips.")
+    priority: int = Field(
+        0,
+        ge=MIN_PRIORITY,
+        le=MAX_PRIORITY,
+        description="Higher goes first. Below 0 gives way to all others; above 0 needs the scope `admin`.",
+    )
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict, max_length=16, description="The caller's own pairs, kept with the job."
     )

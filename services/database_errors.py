@@ -1,11 +1,19 @@
 """What it means that the database does not answer."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import AutoReconnect, ConnectionFailure, ServerSelectionTimeoutError
 
 from services.errors import Unavailable
+
+RETRY_SECONDS = 2.0
+RETRY_PAUSE_SECONDS = 0.05
+
+Result = TypeVar("Result")
 
 
 class DatabaseUnavailable(Unavailable):
@@ -26,3 +34,23 @@ async def reachable() -> AsyncIterator[None]:
         yield
     except ConnectionFailure as error:
         raise DatabaseUnavailable from error
+
+
+async def until_certain(attempt: Callable[[bool], Awaitable[Result]]) -> Result:
+    """Run ``attempt`` again while connections break in its middle; it hears whether one did before.
+
+    Raises DatabaseUnavailable.
+    """
+    deadline = time.monotonic() + RETRY_SECONDS
+    in_doubt = False
+    async with reachable():
+        while True:
+            try:
+                return await attempt(in_doubt)
+            except ServerSelectionTimeoutError:
+                raise
+            except AutoReconnect:
+                if time.monotonic() > deadline:
+                    raise
+                in_doubt = True
+                await asyncio.sleep(RETRY_PAUSE_SECONDS)

@@ -16,7 +16,7 @@ class History(Protocol):
 
     async def count_queued(self, *, limit: int, before: str | None = None) -> int: ...
 
-    async def queued_ids(self, *, limit: int) -> list[str]: ...
+    async def queued_places(self, *, limit: int) -> list[str]: ...
 
     async def average_seconds(self, model: str) -> float | None: ...
 
@@ -31,13 +31,14 @@ class Estimator:
 
     async def queue_positions(self, jobs: Sequence[Job]) -> dict[str, int]:
         """By id how many jobs are ahead in the queue, for those of ``jobs`` that wait there."""
-        waiting = [job.id for job in jobs if job.status is JobStatus.QUEUED]
+        waiting = {job.id: job.place or "" for job in jobs if job.status is JobStatus.QUEUED}
         if not waiting:
             return {}
         if len(waiting) == 1:
-            return {waiting[0]: await self._history.count_queued(limit=self._max_queued, before=waiting[0])}
-        queue = await self._history.queued_ids(limit=self._max_queued)
-        return {job_id: bisect_left(queue, job_id) for job_id in waiting}
+            ((job_id, place),) = waiting.items()
+            return {job_id: await self._history.count_queued(limit=self._max_queued, before=place)}
+        queue = await self._history.queued_places(limit=self._max_queued)
+        return {job_id: bisect_left(queue, place) for job_id, place in waiting.items()}
 
     async def remaining_seconds(self, job: Job, queue_position: int | None, now: datetime) -> float | None:
         """Seconds until the job is done; None where nothing is known."""

@@ -64,7 +64,7 @@ class Janitor:
     async def sweep(self) -> Swept:
         """Delete what is too old, over the budget, unfinished or forgotten. Raises DatabaseUnavailable."""
         parts = await asyncio.to_thread(self._files.sweep_parts, self._options.leftover_seconds)
-        keys = await self._store.purge_idempotency_keys(utc_now() - self._options.idempotency_key_ttl)
+        keys = await self._store.idempotency_keys.purge(utc_now() - self._options.idempotency_key_ttl)
         return Swept(expired=await self._expire(), evicted=await self._evict(), parts=parts, keys=keys)
 
     async def audit(self) -> Swept:

@@ -16,17 +16,28 @@ SECOND = timedelta(seconds=1)
 # every document to compare it.
 SORT_ID = "sort_id"
 
+# Where a waiting job stands: see services.fair_queue.
+PLACE = "place"
+
+# The token of the insert. It never changes, so that an insert in doubt knows its own.
+BORN_AS = "born_as"
+
 INDEXES = [
-    IndexModel(fields)
-    for fields in (
-        [SORT_ID],
-        ["status"],
-        ["status", SORT_ID],
-        ["owner", SORT_ID],
-        ["owner", "status", SORT_ID],
-        ["model", "status", SORT_ID],
-        ["status", "file_expired", "expires_at"],
-    )
+    # Only jobs that wait have a seat.
+    IndexModel(["seat"], unique=True, sparse=True),
+    *(
+        IndexModel(fields)
+        for fields in (
+            [SORT_ID],
+            ["status"],
+            ["status", SORT_ID],
+            ["status", PLACE],
+            ["owner", SORT_ID],
+            ["owner", "status", SORT_ID],
+            ["model", "status", SORT_ID],
+            ["status", "file_expired", "expires_at"],
+        )
+    ),
 ]
 
 

@@ -5,26 +5,25 @@ one wins and a write that is delivered twice acts once. When a connection breaks
 is read again: its token tells whether the write arrived.
 """
 
-import asyncio
-import hashlib
 import logging
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
-from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
+from pymongo.errors import DuplicateKeyError
 
 from models.job import Job, JobError, JobProgress, JobStatus, Timings
 from models.video import Video
 from services import job_transitions
-from services.database_errors import DatabaseUnavailable, reachable
+from services.database_errors import DatabaseUnavailable, reachable, until_certain
+from services.idempotency_keys import IdempotencyKeys
 from services.ids import new_ulid
-from services.job_queries import INDEXES, SECOND, SORT_ID, JobPage, JobQuery
+from services.job_queries import BORN_AS, INDEXES, PLACE, SECOND, SORT_ID, JobPage, JobQuery
 from services.mongo import Database
+from services.turns import Turns
 
 __all__ = [
     "DatabaseUnavailable",
@@ -38,8 +37,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-RETRY_SECONDS = 2.0
-RETRY_PAUSE_SECONDS = 0.05
 CANDIDATES = 10
 AVERAGED_JOBS = 10
 EMBEDDED_SERVER_JOBS = 100_000
@@ -47,10 +44,9 @@ FINAL = [status.value for status in JobStatus if status.is_final]
 
 
 Jobs = list[Job]  # the store's own ``list`` hides the builtin
-Ids = list[str]
+Places = list[str]
 Documents = list[dict[str, Any]]
 Sort = Sequence[tuple[str, int]]
-Result = TypeVar("Result")
 
 
 class DuplicateJob(Exception):
@@ -74,18 +70,19 @@ def _new_token() -> str:
 
 
 class JobStore:
-    """The jobs and the idempotency keys. Any operation may raise DatabaseUnavailable."""
+    """The jobs. Any operation may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._jobs = database.collection("jobs")
-        self._keys = database.collection("idempotency_keys")
+        self._turns = Turns(database)
+        self.idempotency_keys = IdempotencyKeys(database)
 
     async def create_indexes(self) -> None:
         """Create what is missing; say so when the embedded server holds more than it serves quickly."""
         async with reachable():
             await self._jobs.create_indexes(INDEXES)
-            await self._keys.create_index("created_at")
+        await self.idempotency_keys.create_indexes()
         if self._database.is_embedded and await self._has_more_than(EMBEDDED_SERVER_JOBS):
             logger.warning(
                 "The embedded database holds more than %d jobs and answers slowly; set MONGO_URI",
@@ -122,18 +119,24 @@ class JobStore:
         return JobPage(jobs[: wanted - 1], has_more=len(jobs) >= wanted)
 
     async def count_queued(self, *, limit: int, before: str | None = None) -> int:
-        """How many jobs wait, but at most ``limit``; only those ahead of ``before`` where it is given."""
+        """How many jobs wait, but at most ``limit``; only those ahead of the place ``before`` where given."""
         fields: dict[str, Any] = {"status": JobStatus.QUEUED.value}
         if before is not None:
-            fields[SORT_ID] = {"$lt": before}
+            fields[PLACE] = {"$lt": before}
         async with reachable():
             return len(await self._jobs.find(fields, {"_id": 1}).limit(limit).to_list(limit))
 
-    async def queued_ids(self, *, limit: int) -> Ids:
-        """Ids of the jobs that wait, oldest first."""
+    async def has_queued(self, jobs: int, *, owner: str | None = None) -> bool:
+        """Whether so many jobs wait, of ``owner`` where one is given."""
+        fields = {"status": JobStatus.QUEUED.value} | ({} if owner is None else {"owner": owner})
         async with reachable():
-            cursor = self._jobs.find({"status": JobStatus.QUEUED.value}, {"_id": 1})
-            return [document["_id"] for document in await cursor.sort("_id", ASCENDING).to_list(limit)]
+            return bool(await self._jobs.find(fields, {"_id": 1}).skip(jobs - 1).limit(1).to_list(1))
+
+    async def queued_places(self, *, limit: int) -> Places:
+        """The places of the jobs that wait, next first."""
+        async with reachable():
+            cursor = self._jobs.find({"status": JobStatus.QUEUED.value}, {PLACE: 1}).sort(PLACE, ASCENDING)
+            return [document.get(PLACE, "") for document in await cursor.limit(limit).to_list(limit)]
 
     async def running(self) -> Jobs:
         """Jobs in progress, whoever runs them."""
@@ -180,59 +183,41 @@ class JobStore:
 
     # Inserting and deleting
 
-    async def insert(self, job: Job) -> None:
-        """Store a new job; when this returns, it survives a crash of the server.
+    async def insert(self, job: Job) -> Job:
+        """Store a new job at the end of its owner's line; when this returns, it survives a crash of the server.
+
+        Returns:
+            The job with its place in the queue.
 
         Raises:
             DuplicateJob: its id is taken.
         """
-        document = job.to_document() | {"write_token": _new_token(), SORT_ID: job.id}
+        if job.status is not JobStatus.QUEUED:
+            await self._insert(job)
+            return job
+        while True:
+            async with self._turns.next(job) as placed:
+                if await self._insert(placed):
+                    return placed
 
-        async def attempt(in_doubt: bool) -> None:
+    async def _insert(self, job: Job) -> bool:
+        """False when another process has taken the job's seat. Raises DuplicateJob."""
+        token = _new_token()
+        document = job.to_document() | {"write_token": token, BORN_AS: token, SORT_ID: job.id}
+
+        async def attempt(in_doubt: bool) -> bool:
             try:
                 await self._jobs.insert_one(document)
             except DuplicateKeyError as error:
-                stored = await self._jobs.find_one({"_id": job.id}) if in_doubt else None
-                if stored is None or stored["write_token"] != document["write_token"]:
+                stored = await self._jobs.find_one({"_id": job.id})
+                if stored is None:
+                    return False
+                # It may have been claimed since: its write_token then is another.
+                if not in_doubt or stored.get(BORN_AS) != token:
                     raise DuplicateJob(job.id) from error
+            return True
 
-        await self._until_certain(attempt)
-
-    async def reserve_idempotency_key(
-        self, owner: str, key: str, fingerprint: str, job_id: str
-    ) -> tuple[str, str]:
-        """Bind the owner's key to a job; of many callers the first wins.
-
-        Returns:
-            The job id and the fingerprint of the request that hold the key.
-        """
-        digest = hashlib.sha256(b"\0".join([owner.encode(), key.encode()])).hexdigest()
-        key_id = f"key_{digest}"
-        document = {
-            "_id": key_id,
-            "owner": owner,
-            "fingerprint": fingerprint,
-            "job_id": job_id,
-            "created_at": utc_now(),
-        }
-
-        async def attempt(_in_doubt: bool) -> tuple[str, str]:
-            while True:
-                try:
-                    await self._keys.insert_one(document)
-                except DuplicateKeyError:
-                    holder = await self._keys.find_one({"_id": key_id})
-                    if holder is not None:  # else it was purged in between
-                        return holder["job_id"], holder["fingerprint"]
-                else:
-                    return job_id, fingerprint
-
-        return await self._until_certain(attempt)
-
-    async def purge_idempotency_keys(self, created_before: datetime) -> int:
-        """Forget old keys; returns how many."""
-        async with reachable():
-            return int((await self._keys.delete_many({"created_at": {"$lt": created_before}})).deleted_count)
+        return await until_certain(attempt)
 
     async def delete(self, job_id: str, *, owner: str | None = None) -> bool:
         """Remove the record of a final job; False when there is none."""
@@ -245,15 +230,17 @@ class JobStore:
                 return True
             return in_doubt and await self._jobs.find_one({"_id": job_id}) is None
 
-        return await self._until_certain(attempt)
+        return await until_certain(attempt)
 
     # Transitions
 
     async def claim(self, worker: str, lease_seconds: float) -> Job | None:
         """Take the job whose turn it is; None when nothing waits."""
         queued = {"status": JobStatus.QUEUED.value}
-        while candidates := await self._documents(queued, [(SORT_ID, ASCENDING)], CANDIDATES):
+        while candidates := await self._documents(queued, [(PLACE, ASCENDING)], CANDIDATES):
             for candidate in candidates:
+                # Before the claim: were it after, a failure in between would leave a job that nobody runs.
+                await self._turns.advance(Job.model_validate(candidate))
                 token = _new_token()
 
                 def change(job: Job, token: str = token) -> Job | None:
@@ -388,23 +375,7 @@ class JobStore:
                 if result.matched_count:
                     return changed
 
-        return await self._until_certain(attempt)
-
-    async def _until_certain(self, attempt: Callable[[bool], Awaitable[Result]]) -> Result:
-        """Run ``attempt`` again while connections break in its middle; it hears whether one did before."""
-        deadline = time.monotonic() + RETRY_SECONDS
-        in_doubt = False
-        async with reachable():
-            while True:
-                try:
-                    return await attempt(in_doubt)
-                except ServerSelectionTimeoutError:
-                    raise
-                except AutoReconnect:
-                    if time.monotonic() > deadline:
-                        raise
-                    in_doubt = True
-                    await asyncio.sleep(RETRY_PAUSE_SECONDS)
+        return await until_certain(attempt)
 
 
 def _successor(document: Mapping[str, Any], job: Job, changed: Job) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def claimed(job: Job, *, worker: str, token: str, lease_seconds: float, now: dat
     return job.model_copy(
         update={
             "status": JobStatus.IN_PROGRESS,
+            "seat": None,
             "fence": job.fence + 1,
             "attempt": job.attempt + 1,
             "lease": Lease(worker=worker, token=token, expires_at=now + timedelta(seconds=lease_seconds)),
@@ -42,7 +43,8 @@ def _held(job: Job, holder: Job) -> bool:
 
 
 def _ended(job: Job, status: JobStatus, now: datetime, error: JobError | None = None) -> Job:
-    return job.model_copy(update={"status": status, "lease": None, "completed_at": now, "error": error})
+    left = {"lease": None, "place": None, "seat": None}
+    return job.model_copy(update={"status": status, "completed_at": now, "error": error} | left)
 
 
 def _requeued(job: Job, *, attempt: int) -> Job:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from models.job import Job, JobProgress, JobStatus
 from models.video import Video, VideoCreate, VideoParams
 from services.catalogue import Catalogue
-from services.errors import Conflict, Expired, InvalidRequest, NotFound, Unavailable
+from services.errors import Conflict, Expired, InvalidRequest, NotFound, TooManyRequests, Unavailable
 from services.events import EventHub
 from services.file_store import FileStore
 from services.job_store import DuplicateJob, JobPage, JobQuery, JobStore, new_job_id, utc_now
 from services.validation import complete_params, resolve_model
+
+_LATER = {"Retry-After": "10"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class VideoService:
 
     Args:
         max_queued: Jobs that may wait before new ones are refused.
+        max_queued_per_owner: As many may be one owner's.
         observer: Told every record that is queued or cancelled here.
     """
 
@@ -38,6 +41,7 @@ class VideoService:
         catalogue: Catalogue,
         *,
         max_queued: int,
+        max_queued_per_owner: int,
         observer: Callable[[Job], None] | None = None,
     ) -> None:
         self._store = store
@@ -45,6 +49,7 @@ class VideoService:
         self._hub = hub
         self._catalogue = catalogue
         self._max_queued = max_queued
+        self._max_queued_per_owner = max_queued_per_owner
         self._observer = observer
 
     async def create(self, owner: str, request: VideoCreate, idempotency_key: str | None = None) -> Created:
@@ -52,6 +57,7 @@ class VideoService:
 
         Raises:
             InvalidRequest: a limit is broken, or the key was used with another body.
+            TooManyRequests: too many of the owner's jobs wait.
             Unavailable: the queue is full.
         """
         entry = resolve_model(request, self._catalogue)
@@ -59,7 +65,7 @@ class VideoService:
         job_id = new_job_id()
         if idempotency_key is not None:
             fingerprint = _fingerprint(request)
-            job_id, kept = await self._store.reserve_idempotency_key(
+            job_id, kept = await self._store.idempotency_keys.reserve(
                 owner, idempotency_key, fingerprint, job_id
             )
             if kept != fingerprint:
@@ -70,17 +76,20 @@ class VideoService:
                 )
             if (existing := await self._store.get(job_id, owner=owner)) is not None:
                 return Created(existing, replayed=True)
-        await self._require_room()
-        job = _new_job(job_id, owner, entry.name, params, request.metadata)
+        await self._require_room(owner)
+        job = _new_job(job_id, owner, entry.name, params, request.metadata, request.priority)
         try:
-            await self._queue(job)
+            job = await self._queue(job)
         except DuplicateJob:
             # The same key at the same moment: the other request was first.
             return Created(await self.get(job_id, owner), replayed=True)
         return Created(job)
 
     async def retry(self, job_id: str, owner: str) -> Job:
-        """Queue a failed or cancelled job again, as a new job with the same parameters, seed included."""
+        """Queue a failed or cancelled job again, as a new job with the same parameters, seed included.
+
+        A priority above 0 is not granted again. Raises as ``create`` does.
+        """
         old = await self.get(job_id, owner)
         if old.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise Conflict(
@@ -89,10 +98,11 @@ class VideoService:
             )
         if self._catalogue.get(old.model) is None:
             raise Conflict(f"The model {old.model!r} is no longer available.", code="model_not_found")
-        await self._require_room()
-        job = _new_job(new_job_id(), owner, old.model, old.params, old.metadata, retry_of=old.id)
-        await self._queue(job)
-        return job
+        await self._require_room(owner)
+        job = _new_job(
+            new_job_id(), owner, old.model, old.params, old.metadata, min(old.priority, 0), retry_of=old.id
+        )
+        return await self._queue(job)
 
     async def get(self, job_id: str, owner: str | None) -> Job:
         """Raises NotFound for an unknown id, and for another owner's."""
@@ -140,18 +150,26 @@ class VideoService:
             raise Expired("The clip's file has expired; its job's record is kept.", code="video_expired")
         return job.video
 
-    async def _require_room(self) -> None:
-        if await self._store.count_queued(limit=self._max_queued) >= self._max_queued:
+    async def _require_room(self, owner: str) -> None:
+        # Creators at the same moment may pass together: the limits hold to within their number.
+        if await self._store.has_queued(self._max_queued_per_owner, owner=owner):
+            raise TooManyRequests(
+                f"{self._max_queued_per_owner} of your jobs wait, which is the limit. Try again later.",
+                code="owner_queue_full",
+                headers=_LATER,
+            )
+        if await self._store.has_queued(self._max_queued):
             raise Unavailable(
                 f"The queue is full: {self._max_queued} jobs wait. Try again later.",
                 code="queue_full",
-                headers={"Retry-After": "10"},
+                headers=_LATER,
             )
 
-    async def _queue(self, job: Job) -> None:
-        await self._store.insert(job)
-        self._tell(job)
+    async def _queue(self, job: Job) -> Job:
+        placed = await self._store.insert(job)
+        self._tell(placed)
         self._hub.wake()
+        return placed
 
     def _tell(self, job: Job) -> None:
         self._hub.publish(job)
@@ -165,6 +183,7 @@ def _new_job(
     model: str,
     params: VideoParams,
     metadata: dict[str, str],
+    priority: int,
     retry_of: str | None = None,
 ) -> Job:
     return Job(
@@ -173,6 +192,7 @@ def _new_job(
         model=model,
         params=params,
         progress=JobProgress(total=params.num_inference_steps),
+        priority=priority,
         metadata=metadata,
         retry_of=retry_of,
         created_at=utc_now(),

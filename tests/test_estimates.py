@@ -28,8 +28,8 @@ class History:
     async def count_queued(self, *, limit: int, before: str | None = None) -> int:
         return min(self.ahead, limit)
 
-    async def queued_ids(self, *, limit: int) -> list[str]:
-        return [f"video_0{place}" for place in range(self.ahead)][:limit]
+    async def queued_places(self, *, limit: int) -> list[str]:
+        return [f"place_0{place}" for place in range(self.ahead)][:limit]
 
     async def average_seconds(self, model: str) -> float | None:
         self.asked += 1
@@ -62,9 +62,9 @@ async def test_a_queued_job_waits_for_those_ahead_and_itself() -> None:
 
 async def test_a_page_of_jobs_reads_the_queue_once() -> None:
     page = [
-        job(JobStatus.QUEUED).model_copy(update={"id": "video_03"}),
+        job(JobStatus.QUEUED).model_copy(update={"id": "video_03", "place": "place_03"}),
         job(JobStatus.COMPLETED),
-        job(JobStatus.QUEUED).model_copy(update={"id": "video_01"}),
+        job(JobStatus.QUEUED).model_copy(update={"id": "video_01", "place": "place_01"}),
     ]
     positions = await Estimator(History(ahead=5), max_queued=100).queue_positions(page)
     assert positions == {"video_03": 3, "video_01": 1}

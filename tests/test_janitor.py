@@ -99,7 +99,7 @@ async def test_unfinished_files_go_when_old(tmp: Tmp) -> None:
 
 
 async def test_idempotency_keys_are_forgotten_after_a_day(tmp: Tmp) -> None:
-    await tmp.store.reserve_idempotency_key("tester", "key", "fingerprint", "video_1")
+    await tmp.store.idempotency_keys.reserve("tester", "key", "fingerprint", "video_1")
     assert await tmp.janitor().sweep() == Swept()
     overdue = JanitorOptions(idempotency_key_ttl=timedelta(seconds=-1))
     assert await tmp.janitor(options=overdue).sweep() == Swept(keys=1)

@@ -33,9 +33,7 @@ async def store(database: Database) -> JobStore:
 
 async def insert(store: JobStore, *prompts: str, **fields: Any) -> list[Job]:
     jobs = [queued_job(prompt, **fields) for prompt in prompts]
-    for job in jobs:
-        await store.insert(job)
-    return jobs
+    return [await store.insert(job) for job in jobs]
 
 
 async def claim(store: JobStore, worker: str = "w", lease_seconds: float = 30) -> Job:
@@ -65,7 +63,7 @@ async def test_a_job_comes_back_as_it_went_in(store: JobStore) -> None:
         unknown_words=["日本語"],
         retry_of="video_old",
     )
-    await store.insert(job)
+    job = await store.insert(job)
     found = await stored(store, job)
     assert found.write_token
     assert found.model_copy(update={"write_token": ""}) == job
@@ -228,7 +226,7 @@ async def test_the_queue_is_counted_up_to_a_limit(store: JobStore) -> None:
     await claim(store)
     assert await store.count_queued(limit=100) == 4
     assert await store.count_queued(limit=3) == 3
-    assert await store.count_queued(limit=100, before=jobs[3].id) == 2
+    assert await store.count_queued(limit=100, before=jobs[3].place) == 2
 
 
 # A holder and its lease
@@ -502,20 +500,20 @@ async def test_the_average_is_over_completed_jobs_of_the_model(store: JobStore) 
 
 async def test_of_fifty_callers_with_one_key_the_first_wins(store: JobStore) -> None:
     answers = await asyncio.gather(
-        *[store.reserve_idempotency_key("me", "key", f"print-{n}", f"video_{n}") for n in range(50)]
+        *[store.idempotency_keys.reserve("me", "key", f"print-{n}", f"video_{n}") for n in range(50)]
     )
     assert len(set(answers)) == 1
     job_id, fingerprint = answers[0]
     assert job_id.removeprefix("video_") == fingerprint.removeprefix("print-")
-    assert await store.reserve_idempotency_key("you", "key", "p", "video_you") == ("video_you", "p")
-    assert await store.reserve_idempotency_key("m", "ekey", "p", "video_m") == ("video_m", "p")
+    assert await store.idempotency_keys.reserve("you", "key", "p", "video_you") == ("video_you", "p")
+    assert await store.idempotency_keys.reserve("m", "ekey", "p", "video_m") == ("video_m", "p")
 
 
 async def test_old_keys_are_forgotten(store: JobStore) -> None:
-    await store.reserve_idempotency_key("me", "key", "p", "video_1")
-    assert await store.purge_idempotency_keys(utc_now() - timedelta(seconds=10)) == 0
-    assert await store.purge_idempotency_keys(utc_now() + timedelta(seconds=10)) == 1
-    assert await store.reserve_idempotency_key("me", "key", "p", "video_2") == ("video_2", "p")
+    await store.idempotency_keys.reserve("me", "key", "p", "video_1")
+    assert await store.idempotency_keys.purge(utc_now() - timedelta(seconds=10)) == 0
+    assert await store.idempotency_keys.purge(utc_now() + timedelta(seconds=10)) == 1
+    assert await store.idempotency_keys.reserve("me", "key", "p", "video_2") == ("video_2", "p")
 
 
 # Broken connections
@@ -552,11 +550,17 @@ async def test_a_write_whose_answer_is_lost_acts_once(
     await shaky.insert(job)
     assert (await stored(store, job)).status == JobStatus.QUEUED
 
+    setattr(proxy, loss, b"update\0")  # the first update of a claim notes the turn
+    claimed = await shaky.claim("w", 30)
+    assert claimed is not None
+    assert (claimed.fence, claimed.attempt) == (1, 1)
+    await store.release(claimed, keep_attempt=False)
+
     setattr(proxy, loss, b"update\0")
     claimed = await shaky.claim("w", 30)
     assert claimed is not None
     assert claimed == await stored(store, job)
-    assert (claimed.fence, claimed.attempt) == (1, 1)
+    assert (claimed.fence, claimed.attempt) == (2, 1)
 
     setattr(proxy, loss, b"update\0")
     done = await complete(shaky, claimed)
@@ -568,8 +572,8 @@ async def test_a_write_whose_answer_is_lost_acts_once(
     assert await store.get(job.id) is None
 
     setattr(proxy, loss, b"insert\0")
-    assert await shaky.reserve_idempotency_key("me", "key", "p", "video_1") == ("video_1", "p")
-    assert proxy.losses == 5
+    assert await shaky.idempotency_keys.reserve("me", "key", "p", "video_1") == ("video_1", "p")
+    assert proxy.losses == 6
 
 
 async def test_a_lost_answer_does_not_hide_that_another_writer_won(
@@ -602,7 +606,7 @@ async def test_a_server_that_is_gone_is_reported_soon() -> None:
             fails_soon(store.claim("w", 30)),
             fails_soon(store.renew(job, 30)),
             fails_soon(store.list(JobQuery())),
-            fails_soon(store.reserve_idempotency_key("me", "key", "p", "video_1")),
+            fails_soon(store.idempotency_keys.reserve("me", "key", "p", "video_1")),
             fails_soon(store.ping()),
         )
 
