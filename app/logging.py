@@ -7,7 +7,7 @@ import sys
 from typing import Literal, cast
 
 import structlog
-from structlog.typing import Processor, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SECRETS = re.compile(
     r"(?P<mongo>mongodb(\+srv)?://)[^\s@/]+@|\bhf_[A-Za-z0-9]{8,}|\bt2v_[A-Za-z0-9_-]{20,}|(?<=signature=)[0-9a-f]{16,}"
@@ -29,7 +29,13 @@ def configure_logging(
     renderers: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.processors.format_exc_info,
+            cast(Processor, printable),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -47,6 +53,29 @@ def configure_logging(
     # Their news at these levels is not the operator's: each heartbeat, each chunk, "Started server process".
     for name in ("pymongo", "sse_starlette", "asyncio", "uvicorn.error"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what a caller could forge a line or a colour with, as JSON does by itself.
+
+    A traceback keeps its lines, indented, so that none of them looks like an entry.
+    """
+    for key, value in event.items():
+        if not isinstance(value, str):
+            continue  # shown by its repr
+        lines = value.split("\n") if key == "exception" else [value]
+        escaped = [_escaped(line) for line in lines]
+        event[key] = "\n".join(f"  {line}" for line in escaped) if key == "exception" else escaped[0]
+    return event
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "backslashreplace").decode()
+        for each in text
+    )
 
 
 def redact(_logger: WrappedLogger, _method: str, line: str) -> str:

@@ -16,6 +16,7 @@ from services.metrics import Metrics
 logger = logging.getLogger("app.requests")
 
 REQUEST_ID = "X-Request-ID"
+_LOGGED_PATH_CHARS = 200
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -45,7 +46,8 @@ class RequestContext:
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
-                logger.exception("%s %s failed", scope["method"], scope["path"])
+                path = scope["path"][:_LOGGED_PATH_CHARS]
+                logger.exception("%s %s failed", scope["method"], path)
                 if status:
                     raise  # The answer is under way: cutting the connection is all that is left.
                 await internal_error()(scope, receive, send_with_id)
@@ -61,7 +63,7 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
     # Without the query: it may hold a link's signature.
     details = {
         "method": scope["method"],
-        "path": scope["path"],
+        "path": scope["path"][:_LOGGED_PATH_CHARS],
         "status": status,
         "seconds": round(seconds, 4),
     }
