@@ -31,7 +31,7 @@ class ScriptedGenerator:
     - ``hang``: it waits forever and ignores cancellation;
     - ``exit``, ``kill``: the process ends by itself, or by SIGKILL; with ``once <file>`` after it only if the
       file is missing, which is then made;
-    - ``refuse <code>``: the job fails with this code;
+    - ``refuse <code> <message>``: the job fails with this code;
     - ``bug``: an exception that nobody expects, with a path in its message;
     - ``garbage``: the answer is no MP4.
 
@@ -97,7 +97,7 @@ class ScriptedGenerator:
         elif action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif action == "refuse":
-            raise ExecutionFailed(arguments[0], "as the script says")
+            raise ExecutionFailed(arguments[0], " ".join(arguments[1:]) or "as the script says")
         elif action == "bug":
             raise RuntimeError("something at /home/somebody/secret.py is wrong")
         elif action == "hang":

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from io import BytesIO
@@ -30,9 +31,9 @@ def make_frames(count=8, height=64, width=64):
     return frames
 
 
-def encode(frames, *, fps=8, metadata=None, chunk=3):
+def encode(frames, *, fps=8, metadata=None, chunk=3, **limits):
     _, height, width, _ = frames.shape
-    with VideoEncoder(width, height, fps, metadata) as encoder:
+    with VideoEncoder(width, height, fps, metadata, **limits) as encoder:
         for start in range(0, len(frames), chunk):
             encoder.write(frames[start : start + chunk])
         return encoder.finish()
@@ -132,6 +133,40 @@ def test_a_killed_ffmpeg_is_noticed_while_writing():
         os.kill(encoder.pid, signal.SIGKILL)
         with pytest.raises(ExecutionFailed, match="code -9"):
             encoder.write(frames)  # more than a pipe holds
+
+
+def test_an_ffmpeg_that_hangs_is_killed():
+    frames = make_frames(64, 256, 256)
+    with VideoEncoder(256, 256, 8, write_seconds=0.3) as encoder:
+        os.kill(encoder.pid, signal.SIGSTOP)
+        with pytest.raises(ExecutionFailed, match=r"took no frames for 0\.3 s") as failure:
+            encoder.write(frames)  # more than a pipe holds
+        assert not psutil.pid_exists(encoder.pid)
+    assert failure.value.code == "encoding_failed"
+
+
+def test_a_clip_that_grows_too_large_is_a_failure():
+    noise = np.random.default_rng(0).integers(0, 255, (64, 256, 256, 3), np.uint8)
+    for chunk in (1, len(noise)):
+        with pytest.raises(ExecutionFailed, match="larger than 100000 bytes") as failure:
+            encode(noise, chunk=chunk, max_bytes=100_000)
+        assert failure.value.code == "encoding_failed"
+
+
+def test_ffmpeg_sees_no_credentials_and_others_see_no_files(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with VideoEncoder(
+        64, 64, 8, {"prompt": "; touch pwned", "note": "$(touch pwned) `touch pwned`"}
+    ) as encoder:
+        process = psutil.Process(encoder.pid)
+        assert process.environ().keys() <= {"PATH", "LD_LIBRARY_PATH"}
+        assert "pwned" not in " ".join(process.cmdline()), "a prompt has no place in the process list"
+        folder = next(tmp_path.iterdir())
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        encoder.write(make_frames())
+        encoder.finish()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_ffmpeg_says_is_in_the_message():

@@ -104,6 +104,12 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_worker_running(executor:
     assert executor.worker_pid == pid
 
 
+async def test_a_failure_names_no_folder(executor: LocalExecutor) -> None:
+    with pytest.raises(ExecutionFailed) as caught:
+        await executor.run(request("refuse model_unavailable no /home/somebody/demo/unet.json here"), ignore)
+    assert caught.value.message == "no unet.json here"
+
+
 @pytest.mark.parametrize(
     ("prompt", "code"), [("refuse out_of_memory", "out_of_memory"), ("bug", "internal_error")]
 )

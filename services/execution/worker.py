@@ -38,6 +38,7 @@ from services.execution.messages import (
     Start,
     UnloadIdle,
 )
+from services.redaction import without_paths
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,10 @@ class Worker:
         except GenerationCancelled:
             return Cancelled(job_id)
         except ExecutionFailed as error:
-            return Failed(job_id, error.code, error.message)
+            message = without_paths(error.message)
+            if message != error.message:
+                logger.error("job %s: %s: %s", job_id or "(none)", error.code, error.message)
+            return Failed(job_id, error.code, message)
         except Exception as error:
             # The message may hold paths or prompts: the caller gets the error's name, the log the rest.
             logger.exception("job %s failed unexpectedly", job_id or "(none)")

@@ -1,9 +1,11 @@
 """Frames to an MP4 that every browser plays: H.264, yuv420p, BT.709, index first."""
 
 import json
+import os
 import re
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +18,9 @@ from services.generation.decoding import Frames
 _CRF = 17
 _TITLE_CHARS = 200
 _EXIT_SECONDS = 300
+_WRITE_SECONDS = 60
+MAX_VIDEO_BYTES = 2**29
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -30,18 +35,32 @@ class VideoEncoder:
         width, height: Pixels; even, as yuv420p demands.
         fps: Frames a second.
         metadata: Written as JSON into the file's ``comment``, its ``prompt`` also as ``title``; or None.
+        max_bytes: The largest MP4.
+        write_seconds: How long ffmpeg may take for one ``write`` before it is killed.
 
     Raises:
         ExecutionFailed: ``encoding_failed``.
     """
 
-    def __init__(self, width: int, height: int, fps: int, metadata: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        fps: int,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        max_bytes: int = MAX_VIDEO_BYTES,
+        write_seconds: float = _WRITE_SECONDS,
+    ) -> None:
         if width % 2 or height % 2 or width < 2 or height < 2:
             raise ExecutionFailed("encoding_failed", f"H.264 needs even sizes, got {width}×{height}")
         self._shape = (height, width, 3)
         self._fps = fps
         self._metadata = metadata
+        self._max_bytes = max_bytes
+        self._write_seconds = write_seconds
         self._written = 0
+        self._late = False
 
     def __enter__(self) -> "VideoEncoder":
         self._folder = tempfile.TemporaryDirectory(prefix="t2v-encode-")
@@ -57,7 +76,13 @@ class VideoEncoder:
         with self._errors.open("wb") as errors:
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - fixed program, arguments are numbers and our paths
-                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    cwd=self._folder.name,
+                    # It has no use for the service's credentials.
+                    env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
                 )
             except OSError as error:
                 self._folder.cleanup()
@@ -81,12 +106,17 @@ class VideoEncoder:
             raise ExecutionFailed(
                 "encoding_failed", f"expected frames of {self._shape}, got {frames.shape[1:]}"
             )
+        watch = threading.Timer(self._write_seconds, self._kill_late)
+        watch.start()
         try:
             self._input.write(frames.tobytes())
             self._written += len(frames)
         except BrokenPipeError as error:
             self._wait()
             raise self._failure() from error
+        finally:
+            watch.cancel()
+        self._require_small()
 
     def finish(self) -> bytes:
         """Close the clip and return the MP4."""
@@ -95,7 +125,13 @@ class VideoEncoder:
         self._close_input()
         if self._wait() != 0:
             raise self._failure()
+        self._require_small()
         return self._output.read_bytes()
+
+    def _require_small(self) -> None:
+        """Looked at after each chunk of frames, so that it is passed by what one chunk takes at most."""
+        if self._output.exists() and self._output.stat().st_size > self._max_bytes:
+            raise ExecutionFailed("encoding_failed", f"the clip is larger than {self._max_bytes} bytes")
 
     @property
     def _input(self) -> IO[bytes]:
@@ -117,7 +153,13 @@ class VideoEncoder:
                 "encoding_failed", f"ffmpeg did not end within {_EXIT_SECONDS} s"
             ) from error
 
+    def _kill_late(self) -> None:
+        self._late = True
+        self._process.kill()
+
     def _failure(self) -> ExecutionFailed:
+        if self._late:
+            return ExecutionFailed("encoding_failed", f"ffmpeg took no frames for {self._write_seconds:g} s")
         said = self._errors.read_text(errors="replace").strip()[-500:] or "no message"
         return ExecutionFailed(
             "encoding_failed", f"ffmpeg ended with code {self._process.returncode}: {said}"
@@ -130,8 +172,11 @@ def _options(shape: tuple[int, int, int], fps: int, tags: Path) -> list[str]:
     label = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
     return [
         *("-v", "error", "-y"),
-        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0"),
-        *("-f", "ffmetadata", "-i", str(tags), "-map", "0:v", "-map_metadata", "1"),
+        # Each input may come from where it should and from nowhere else.
+        *("-protocol_whitelist", "pipe", "-f", "rawvideo", "-pix_fmt", "rgb24"),
+        *("-s", f"{width}x{height}", "-r", str(fps), "-i", "pipe:0"),
+        *("-protocol_whitelist", "file", "-f", "ffmetadata", "-i", str(tags)),
+        *("-map", "0:v", "-map_metadata", "1"),
         *("-vf", f"{convert},{label}"),
         # One thread and bitexact: the bytes depend on nothing but the frames.
         *("-c:v", "libx264", "-preset", "medium", "-crf", str(_CRF), "-pix_fmt", "yuv420p", "-threads", "1"),
