@@ -20,7 +20,7 @@ ENV PYTHONUNBUFFERED=1 \
     T2V_HOST=0.0.0.0 \
     T2V_DATA_DIR=/data \
     T2V_CHECKPOINT_CACHE=/data/checkpoints
-RUN mkdir /data && chown service /data
+RUN install -d -o service -m 700 /data
 VOLUME /data
 USER service
 EXPOSE 8000

@@ -82,8 +82,9 @@ def _configuration() -> tuple[Settings, Credentials]:
 
 
 def _prepare(data_dir: Path) -> None:
+    """Make the data folder, for this user alone: prompts, clips and keys lie in it. One that is there stays."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise CannotStart(f"the data folder {data_dir} cannot be made: {error.strerror}") from None
     if not os.access(data_dir, os.W_OK | os.X_OK):

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,14 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 1
     assert "cannot be made" in done.stderr
+
+
+def test_the_data_folder_is_private_unless_it_was_there(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o750)
+    for folder, mode in ((tmp_path / "new", 0o700), (kept, 0o750)):
+        run(tmp_path, MONGO_URI=NOWHERE, T2V_DATA_DIR=str(folder))
+        assert stat.S_IMODE(folder.stat().st_mode) == mode
 
 
 @pytest.mark.parametrize(
