@@ -21,6 +21,18 @@ async def test_only_named_origins_may_read_answers(tmp_path: Path) -> None:
             },
         )
         assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == PAGE
+        assert "access-control-allow-credentials" not in preflight.headers
+        for headers in (
+            {"origin": "https://evil.example"},
+            {"origin": "null"},
+            {"origin": f"{PAGE}.evil.example"},
+        ):
+            refused = await api.client.options(
+                "/videos", headers=headers | {"access-control-request-method": "POST"}
+            )
+            assert refused.status_code == 400
+            assert "access-control-allow-origin" not in refused.headers
         stranger = await api.client.get("/models", headers={"origin": "https://evil.example"})
         assert "access-control-allow-origin" not in stranger.headers
 
@@ -29,3 +41,14 @@ async def test_no_origin_is_allowed_unless_named(tmp_path: Path) -> None:
     async with live_api(tmp_path) as api:
         answer = await api.client.get("/models", headers={"origin": PAGE})
         assert "access-control-allow-origin" not in answer.headers
+        for path in ("/videos", "/jobs/x/cancel", "/keys"):
+            preflight = await api.client.options(
+                path, headers={"origin": PAGE, "access-control-request-method": "POST"}
+            )
+            assert preflight.status_code == 405
+            assert "access-control-allow-origin" not in preflight.headers
+        # What a page may send without asking first: no JSON, so no job.
+        sneaked = await api.client.post(
+            "/videos", content=b'{"prompt": "x"}', headers={"origin": PAGE, "content-type": "text/plain"}
+        )
+        assert sneaked.status_code == 415
