@@ -4,8 +4,9 @@ FROM python:3.11-slim
 RUN useradd --create-home --uid 10001 service
 WORKDIR /srv/text-to-video
 
-COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt
+# Every package by its hash: what is built is what was locked (make lock).
+COPY requirements.lock .
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 
 COPY app app
 COPY authentication.py .

@@ -1,9 +1,10 @@
 # make run: start everything. make test: the suite. make lint: style and types.
+# make lock: pin all packages with hashes. make audit: known vulnerabilities (asks pypi.org). make sbom: what is inside.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format demo-sheet clean
+.PHONY: run test lint format lock audit sbom demo-sheet clean
 
 run: $(VENV)/.service
 	@exec $(BIN)/python -m app
@@ -19,6 +20,18 @@ lint: $(VENV)/.development
 format: $(VENV)/.development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: $(VENV)/.development
+	$(BIN)/uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--quiet --custom-compile-command "make lock" --output-file requirements.lock $(ARGS)
+
+audit: $(VENV)/.development
+	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --format json \
+		--progress-spinner off $(ARGS) | $(BIN)/python .ci/audit.py requirements.lock
+
+sbom: $(VENV)/.development
+	@mkdir -p runs
+	$(BIN)/cyclonedx-py requirements requirements.lock --of JSON --output-reproducible -o runs/sbom.cdx.json
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
