@@ -27,7 +27,9 @@ from services.job_store import JobStore
 from services.links import LinkSigner, load_signing_key
 from services.metrics import Metrics
 from services.mongo import Database, open_database
+from services.open_answers import OpenAnswers
 from services.presenting import Presenter
+from services.rate_limits import RateLimits, open_rate_limits
 from services.videos import VideoService
 from services.watching import Watcher
 
@@ -55,6 +57,8 @@ class State(TypedDict):
     links: LinkSigner
     api_keys: ApiKeyService
     authenticator: Authenticator
+    rate_limits: RateLimits
+    open_answers: OpenAnswers
     closing: asyncio.Event
     hurry: asyncio.Event
 
@@ -76,6 +80,9 @@ async def open_services(
         database = await stack.enter_async_context(open_database(mongo, settings.database, settings.data_dir))
         store = JobStore(database)
         await store.create_indexes()
+        rate_limits = await stack.enter_async_context(
+            open_rate_limits(settings.rate_limit, mongo, settings.database)
+        )
         files = await asyncio.to_thread(
             FileStore, settings.data_dir / "videos", settings.video_budget_mb * 10**6
         )
@@ -116,6 +123,8 @@ async def open_services(
             metrics=metrics,
             links=LinkSigner(await asyncio.to_thread(_signing_key, settings)),
             api_keys=api_keys,
+            rate_limits=rate_limits,
+            open_answers=OpenAnswers(settings.max_streams_per_owner),
             authenticator=Authenticator(settings.keys, api_keys, FailedAttempts()),
             closing=closing,
             hurry=hurry,

@@ -42,6 +42,8 @@ _EXPOSED_HEADERS = (
     "Idempotency-Replayed",
     "Location",
     "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     REQUEST_ID,
 )

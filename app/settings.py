@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from authentication import ApiKeys
+from services.rate_limits import parse_rate_limit
 
 _SIGNING_KEY_CHARS = 32
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -70,6 +71,12 @@ class Settings(BaseSettings):
     max_queued_per_owner: int = Field(
         500, ge=1, description="Jobs of one owner that may wait; past it POST /videos answers 429."
     )
+    rate_limit: str = Field(
+        "", description="Requests for clips that each owner may make, as in 60/minute; empty for any."
+    )
+    max_streams_per_owner: int = Field(
+        50, ge=1, description="Event streams and held answers that one owner may have open in a process."
+    )
 
     # Who may call it
     api_keys: SecretStr = Field(SecretStr(""), description="name:sha256 pairs, comma-separated.")
@@ -113,6 +120,12 @@ class Settings(BaseSettings):
         if self.is_loopback or self.trusted_hosts:
             return [self.host, *listed(self.trusted_hosts)]
         return None
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _a_rate(cls, value: str) -> str:
+        parse_rate_limit(value)
+        return value
 
     @field_validator("api_keys")
     @classmethod

@@ -114,6 +114,7 @@ HealthOf = Annotated[Health, Depends(get_health)]
 MetricsOf = Annotated[Metrics, Depends(get_metrics)]
 Links = Annotated[LinkSigner, Depends(get_links)]
 ApiKeysOf = Annotated[ApiKeyService, Depends(get_api_keys)]
+Caller = Annotated[Principal, Depends(get_principal)]
 Owner = Annotated[str, Depends(get_owner)]
 Admin = Annotated[Principal, Depends(get_admin)]
 Viewer = Annotated[str | None, Depends(get_viewer)]
@@ -128,6 +129,7 @@ _REASONS = {
     404: "There is no such thing, or it belongs to somebody else.",
     405: "The method is not offered here; `Allow` names those that are.",
     406: "None of the accepted media types is offered.",
+    408: "The body did not arrive in time.",
     409: "The state of things does not allow it; `code` names what is in the way.",
     410: "The clip's file is gone; its record is kept.",
     412: "A precondition does not hold.",

@@ -9,6 +9,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from models.job import Job, JobStatus
 from models.responses import JobList, JobResponse
+from routers.admission import ADMITTED, HOLDING_A_STREAM
 from routers.dependencies import Answers, Owner, Present, Videos, Watch, errors
 from routers.listing import JobsQuery, list_jobs
 from services.presenting import Presenter
@@ -81,6 +82,7 @@ async def cancel_job(id: str, owner: Owner, videos: Videos, presenter: Present) 
     status_code=202,
     summary="Run a failed or cancelled job again",
     responses=_RETRY_ANSWER | errors(401, 404, 409, 503),
+    dependencies=[ADMITTED],
 )
 async def retry_job(
     id: str, response: Response, owner: Owner, videos: Videos, presenter: Present
@@ -96,6 +98,7 @@ async def retry_job(
     summary="Follow a job",
     response_class=EventSourceResponse,
     responses=_EVENTS_ANSWER | errors(401, 404, 503),
+    dependencies=[HOLDING_A_STREAM],
 )
 async def job_events(
     id: str, owner: Owner, videos: Videos, presenter: Present, watcher: Watch

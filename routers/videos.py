@@ -8,7 +8,8 @@ from fastapi import APIRouter, Header, Query, Request, Response, status
 from models.job import JobStatus
 from models.responses import JobList, JobResponse, VideoLink
 from models.video import VideoCreate
-from routers.dependencies import Answers, Files, Links, Owner, Present, Videos, Viewer, Watch, errors
+from routers.admission import ADMITTED, HeldAnswers, require_priority
+from routers.dependencies import Answers, Caller, Files, Links, Owner, Present, Videos, Viewer, Watch, errors
 from routers.listing import VideoQuery, list_jobs
 from routers.negotiation import prefers_json, wait_seconds
 from routers.serving import serve_file
@@ -19,7 +20,14 @@ MAX_WAIT_SECONDS = 300
 router = APIRouter(tags=["videos"], responses=errors(401, 403, 429))
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_LOCATION = {"Location": {"description": "The job's record.", "schema": {"type": "string"}}}
+_LOCATION = {
+    "Location": {"description": "The job's record.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "What is left of the rate, where there is one.",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {"description": "The rate, where there is one.", "schema": {"type": "string"}},
+}
 _CLIP_ANSWERS: Answers = {
     200: {
         "description": "The clip, or with `Accept: application/json` the job's record.",
@@ -49,16 +57,19 @@ _IMAGE_ANSWERS: Answers = {
     status_code=202,
     response_model=JobResponse,
     summary="Make a clip",
-    responses=_CREATE_ANSWERS | errors(400, 401, 413, 415, 422, 503),
+    responses=_CREATE_ANSWERS | errors(400, 401, 408, 413, 415, 422, 503),
+    dependencies=[ADMITTED],
 )
 async def create_video(
     payload: VideoCreate,
     request: Request,
     response: Response,
     owner: Owner,
+    principal: Caller,
     videos: Videos,
     presenter: Present,
     watcher: Watch,
+    answers: HeldAnswers,
     prefer: Annotated[
         str | None,
         Header(description="`wait=<seconds>` holds the answer until done, at most so long."),
@@ -74,13 +85,17 @@ async def create_video(
     ] = None,
 ) -> JobResponse:
     """Queues a job and answers with its record. Follow it at `/jobs/{id}`, then get `/videos/{id}`."""
+    require_priority(principal, payload.priority)
     created = await videos.create(owner, payload, idempotency_key)
     job = created.job
     if created.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     if (seconds := wait_seconds(request.headers.getlist("prefer"), MAX_WAIT_SECONDS)) is not None:
-        response.headers["Preference-Applied"] = f"wait={seconds}"
-        job = await watcher.wait(job, seconds)
+        with answers.hold(owner) as held:
+            # A preference may go unheeded (RFC 7240, section 2): with too many held, the answer is not.
+            if held:
+                response.headers["Preference-Applied"] = f"wait={seconds}"
+                job = await watcher.wait(job, seconds)
         if job.status.is_final:
             response.status_code = status.HTTP_200_OK
     response.headers["Location"] = f"/jobs/{job.id}"

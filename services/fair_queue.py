@@ -1,7 +1,7 @@
 """Where a job stands in the queue: by priority, then fair between owners, then by age.
 
-Within a priority this is self-clocked fair queueing (S. J. Golestani, INFOCOM 1994; after A. Demers, S. Keshav
-and S. Shenker, SIGCOMM 1989) with jobs of equal length: a new job's turn is
+Within a priority this is self-clocked fair queueing (S. J. Golestani, INFOCOM 1994; after A. Demers,
+S. Keshav and S. Shenker, SIGCOMM 1989) with jobs of equal length: a new job's turn is
 
     turn = max(turn of the job claimed last, greatest turn of its owner's waiting jobs) + 1
 
