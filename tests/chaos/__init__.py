@@ -1,0 +1,1 @@
+"""The service under kill -9: load, faults, and an audit of everything. ``python -m tests.chaos``."""

@@ -1,0 +1,48 @@
+"""``python -m tests.chaos``: the long run. Prints its seed and figures; ends with 1 when anything is wrong.
+
+``--seed`` draws the same faults and requests again; where they meet is up to the machine.
+"""
+
+import argparse
+import asyncio
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.report import print_outcome, print_sum
+from tests.chaos.run import run_stage
+from tests.chaos.stages import plan
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    outcomes = []
+    print(f"seed {arguments.seed}", flush=True)
+    for stage in plan(arguments.server, jobs=arguments.jobs, kills=arguments.kills, pauses=arguments.pauses):
+        folder = arguments.folder / stage.name.replace(" ", "-")
+        outcome = await run_stage(stage, arguments.seed, folder)
+        print_outcome(outcome)
+        outcomes.append(outcome)
+    print_sum(arguments.server, arguments.seed, outcomes)
+    return 1 if any(outcome.audit.findings.total for outcome in outcomes) else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--server", choices=["nx-27017", "secantus"], default="nx-27017")
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--pauses", type=int, default=30, help="SIGSTOPs longer than the lease")
+    parser.add_argument("--seed", default=secrets.token_hex(4))
+    parser.add_argument("--folder", type=Path, help="keep records, clips and logs here")
+    arguments = parser.parse_args()
+    if arguments.folder is not None:
+        arguments.folder.mkdir(parents=True)
+        return asyncio.run(run(arguments))
+    with tempfile.TemporaryDirectory(prefix="t2v-chaos-") as folder:
+        arguments.folder = Path(folder)
+        return asyncio.run(run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
