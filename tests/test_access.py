@@ -18,6 +18,8 @@ from fastapi import FastAPI
 from ulid import ULID
 
 from authentication import create_key
+from models.api_key import ApiKeyResponse
+from models.responses import JobResponse
 from tests.live_api import LiveApi, live_api
 from tests.waiting import eventually
 
@@ -201,11 +203,29 @@ async def test_the_document_says_what_is_guarded(world: World) -> None:
         for method, operation in methods.items()
     }
     known = set(operations(world.api.app))
+    assert {each for each in known - documented.keys() if each.method != "HEAD"} == {
+        Operation("GET", path) for path in ("/", "/docs", "/openapi.json", "/static")
+    }, "nothing is served that is not documented"
     assert documented.keys() <= known
     for operation, description in documented.items():
         is_guarded = (operation.method, operation.path) not in OPEN
         assert bool(description.get("security")) is is_guarded, str(operation)
         assert ({"401", "403", "429"} <= description["responses"].keys()) is is_guarded, str(operation)
+
+
+async def test_a_record_shows_its_fields_and_no_other(world: World) -> None:
+    full = await world.key("alice", "create", "read", "admin")
+    job_id = await world.thing(Operation("GET", "/jobs/{id}"), full)
+    record = (await world.request("GET", f"/jobs/{job_id}", full)).json()
+    assert record.keys() == JobResponse.model_fields.keys()
+    for hidden in ("lease", "write_token", "token", "sort_id", "_id"):
+        assert hidden not in record
+    for key in (await world.request("GET", "/keys?limit=100", full)).json()["data"]:
+        assert key.keys() == ApiKeyResponse.model_fields.keys()
+        assert "digest" not in key
+    for body in ({"owner": "bob"}, {"status": "completed"}, {"id": "video_x"}, {"lease": {}}):
+        refused = await world.request("POST", "/videos", full, {"prompt": "x", **body})
+        assert (refused.status_code, error_code(refused)) == (422, "unknown_parameter")
 
 
 async def test_an_operation_that_forgets_its_guard_is_found(world: World) -> None:
