@@ -1,4 +1,6 @@
-"""Refuses request bodies that are too large, declared or not, in the envelope of all errors."""
+"""Refuses request bodies that are too large or too slow, in the envelope of all errors."""
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -10,42 +12,55 @@ _DRAINED_FACTOR = 8
 
 
 class BodyLimit:
-    """Lets at most ``max_bytes`` through.
+    """Lets at most ``max_bytes`` through, and waits at most ``max_seconds`` for all of it.
 
     A body that declares more is read to its end, up to eight times the limit, before it is refused: a client
     that is cut off while it still sends may never see the answer.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, max_seconds: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._max_seconds = max_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        deadline = asyncio.get_running_loop().time() + self._max_seconds
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and (len(declared) > 18 or int(declared) > self._max_bytes):
-            await self._drain(receive)
+            await self._drain(receive, deadline)
             await body_too_large()(scope, receive, send)
             return
-        received = 0
+        received, more_body = 0, True
 
         async def receive_at_most() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, more_body
+            if not more_body:
+                return await receive()  # whether the client is still there
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408) from None
+            more_body = message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self._max_bytes:
-                await self._drain(receive)
+                await self._drain(receive, deadline)
                 raise HTTPException(413)
             return message
 
         await self._app(scope, receive_at_most, send)
 
-    async def _drain(self, receive: Receive) -> None:
+    async def _drain(self, receive: Receive, deadline: float) -> None:
         drained = 0
-        while drained < _DRAINED_FACTOR * self._max_bytes:
-            message = await receive()
-            drained += len(message.get("body", b""))
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
+        try:
+            async with asyncio.timeout_at(deadline):
+                while drained < _DRAINED_FACTOR * self._max_bytes:
+                    message = await receive()
+                    drained += len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            return  # The refusal does not wait any longer.

@@ -15,6 +15,8 @@ from services.errors import ErrorType, ServiceError
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _CODES = {"extra_forbidden": "unknown_parameter", "missing": "missing_parameter"}
 _SHOWN_PROBLEMS = 5
+# More of the request may come that nobody reads.
+_CLOSE = {"Connection": "close"}
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -43,7 +45,18 @@ def internal_error() -> JSONResponse:
 
 
 def body_too_large() -> JSONResponse:
-    return envelope(413, "invalid_request_error", "body_too_large", "The body is larger than 1 MiB.")
+    message = "The body is larger than 1 MiB."
+    return envelope(413, "invalid_request_error", "body_too_large", message, headers=_CLOSE)
+
+
+def headers_too_large() -> JSONResponse:
+    message = "Path, query and headers are together larger than 16 KiB."
+    return envelope(431, "invalid_request_error", "headers_too_large", message, headers=_CLOSE)
+
+
+def request_timeout() -> JSONResponse:
+    message = "The request did not arrive in time."
+    return envelope(408, "invalid_request_error", "request_timeout", message, headers=_CLOSE)
 
 
 async def _service_error(_request: Request, error: ServiceError) -> Response:
@@ -63,6 +76,8 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
             return envelope(
                 405, "invalid_request_error", "method_not_allowed", message, headers={"Allow": allowed}
             )
+        case 408:
+            return request_timeout()
         case 413:
             return body_too_large()
         case status if status < 500:

@@ -10,6 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from app.body_limit import BodyLimit
 from app.docs import add_docs
 from app.error_handlers import add_error_handlers
+from app.header_limit import HeaderLimit
 from app.lifespan import GENERATOR, State, open_services
 from app.middleware import REQUEST_ID, RequestContext
 from app.security_headers import SecurityHeaders
@@ -80,7 +81,8 @@ def create_app(
         app.include_router(metrics.router)
     if settings.docs:
         add_docs(app)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, max_seconds=settings.client_timeout_seconds)
+    app.add_middleware(HeaderLimit)
     if (hosts := settings.answers_to) is not None:
         app.add_middleware(TrustedHosts, hosts=hosts)
     app.add_middleware(RequestContext)

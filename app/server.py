@@ -5,7 +5,8 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
-from app.http_protocol import HttpProtocol
+from app.connections import Connection
+from app.header_limit import MAX_HEADER_BYTES
 from app.lifespan import State
 from app.settings import listed
 
@@ -24,7 +25,9 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=HttpProtocol,
+                http=Connection,
+                # Hard: what is smaller than this is refused by HeaderLimit, with an answer that says why.
+                h11_max_incomplete_event_size=4 * MAX_HEADER_BYTES,
                 ws="none",
                 lifespan="off",
                 log_config=None,

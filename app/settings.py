@@ -33,6 +33,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     role: Literal["all", "api", "dispatcher"] = "all"
+    max_connections: int = Field(
+        500, ge=1, description="Open connections; past it new ones are answered 503."
+    )
+    client_timeout_seconds: float = Field(
+        30, gt=0, description="For a request to arrive; for an answer to be read, unless at 1 KiB/s or more."
+    )
 
     # What it keeps
     data_dir: Path = Path("data")

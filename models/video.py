@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 MAX_PROMPT_CHARS = 4_000
 MAX_SEED = 2**32 - 1
 MIN_PRIORITY, MAX_PRIORITY = -2, 2
+MAX_METADATA_ENTRIES = 16
 
 # NUL ends strings in the MP4's metadata and in MongoDB's field names.
 _VISIBLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -57,7 +58,7 @@ class VideoCreate(BaseModel):
         description="Higher goes first. Below 0 gives way to all others; above 0 needs the scope `admin`.",
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
-        default_factory=dict, max_length=16, description="The caller's own pairs, kept with the job."
+        default_factory=dict, max_length=MAX_METADATA_ENTRIES, description="The caller's own pairs, kept with the job."
     )
 
 

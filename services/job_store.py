@@ -184,7 +184,7 @@ class JobStore:
     # Inserting and deleting
 
     async def insert(self, job: Job) -> Job:
-        """Store a new job at the end of its owner's line; when this returns, it survives a crash of the server.
+        """Store a new job at the end of its owner's line. From then on it survives a crash of the server.
 
         Returns:
             The job with its place in the queue.

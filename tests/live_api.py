@@ -32,6 +32,7 @@ class LiveApi:
     state: State
     folder: Path
     app: FastAPI
+    server: Server
 
     async def create(self, prompt: str = "a red circle", **body: Any) -> dict[str, Any]:
         answer = await self.client.post("/videos", json={"prompt": prompt, **body})
@@ -97,7 +98,7 @@ async def live_api(
         await eventually(lambda: server.started)
         try:
             async with httpx2.AsyncClient(base_url=address, timeout=20) as client:
-                yield LiveApi(client, state, folder, app)
+                yield LiveApi(client, state, folder, app, server)
         finally:
             state["closing"].set()
             server.should_exit = True
