@@ -20,9 +20,10 @@ from authentication import (
 from models.api_key import Scope
 from services.api_key_store import ApiKeyStore
 from services.api_keys import ApiKeyService
+from services.database_errors import DatabaseUnavailable
 from services.errors import TooManyRequests, Unauthenticated
 from services.failed_attempts import FailedAttempts
-from services.mongo import Database
+from services.mongo import Database, connect
 from tests.live_api import LiveApi, live_api
 
 ALICE, ALICE_ENTRY = create_key("alice")
@@ -91,6 +92,16 @@ async def test_too_many_wrong_keys_from_one_address(database: Database) -> None:
     assert (await door.authenticate(None, ALICE, "10.0.0.1")).owner == "alice", "others share the address"
     with pytest.raises(Unauthenticated):
         await door.authenticate("Bearer wrong", None, "10.0.0.2")
+
+
+async def test_without_the_database_configured_keys_still_open() -> None:
+    async with connect("mongodb://127.0.0.1:1", "nowhere") as database:
+        door = authenticator(database, KEYS)
+        assert (await door.authenticate(f"Bearer {ALICE}", None, "127.0.0.1")).owner == "alice"
+        with pytest.raises(Unauthenticated):
+            await door.authenticate("Bearer of no key's form", None, "127.0.0.1")
+        with pytest.raises(DatabaseUnavailable):
+            await door.authenticate(f"Bearer t2v_{'0' * 26}_{'s' * 43}", None, "127.0.0.1")
 
 
 async def test_without_keys_everyone_is_local(database: Database) -> None:
