@@ -82,7 +82,7 @@ def _configuration() -> tuple[Settings, Credentials]:
 
 
 def _prepare(data_dir: Path) -> None:
-    """Make the data folder, for this user alone: prompts, clips and keys lie in it. One that is there stays."""
+    """Make the data folder for this user alone: prompts, clips and keys lie in it. Old ones stay so."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -1,6 +1,7 @@
 """API keys, the credentials, and what each owner sees."""
 
 import hashlib
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -224,3 +225,20 @@ async def test_what_is_open_and_what_is_not(api: LiveApi) -> None:
             assert answer.headers["www-authenticate"] == "Bearer"
     document = (await api.client.get("/openapi.json")).json()
     assert document["components"]["securitySchemes"].keys() == {"Bearer", "ApiKey"}
+
+
+@pytest_live
+async def test_the_log_says_who_asked(api: LiveApi, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "app.requests")
+    made = await api.client.post("/keys", json={"name": "laptop", "owner": "carol", "scopes": ["read"]})
+    as_carol = {"authorization": f"Bearer {made.json()['key']}"}
+    for headers in ({}, as_carol, AS_NOBODY):
+        await api.client.get("/models", headers=headers)
+    said = [
+        (getattr(record, "owner", None), getattr(record, "key", None))
+        for record in caplog.records
+        if getattr(record, "path", "") == "/models"
+    ]
+    assert said == [("alice", "configured"), ("carol", made.json()["id"]), (None, None)]
+    assert made.json()["key"] not in caplog.text
+    assert f"alice made {made.json()['id']} for carol (read)" in caplog.text
