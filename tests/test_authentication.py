@@ -229,7 +229,7 @@ async def test_what_is_open_and_what_is_not(api: LiveApi) -> None:
 
 @pytest_live
 async def test_the_log_says_who_asked(api: LiveApi, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "app.requests")
+    caplog.set_level(logging.INFO)
     made = await api.client.post("/keys", json={"name": "laptop", "owner": "carol", "scopes": ["read"]})
     as_carol = {"authorization": f"Bearer {made.json()['key']}"}
     for headers in ({}, as_carol, AS_NOBODY):
