@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TypedDict
 
 from app.settings import Settings
@@ -93,7 +94,9 @@ async def open_services(
         dispatcher: Dispatcher | None = None
         if settings.role != "api":
             holders = stack.enter_context(HolderLock(settings.data_dir))
-            executor = await stack.enter_async_context(_executor(settings, credentials, generator))
+            executor = await stack.enter_async_context(
+                _executor(settings, credentials, generator, holders.scratch)
+            )
             options = _dispatcher_options(settings, holders.name)
             dispatcher = await stack.enter_async_context(
                 Dispatcher(store, files, executor, hub, catalogue, options, metrics.observe_job, holders)
@@ -138,7 +141,9 @@ def chosen_model(settings: Settings) -> str:
     return "text-to-video-ms-1.7b" if has_cuda(settings.device) else "demo"
 
 
-def _executor(settings: Settings, credentials: Credentials, generator: str) -> LocalExecutor:
+def _executor(
+    settings: Settings, credentials: Credentials, generator: str, scratch: Path | None
+) -> LocalExecutor:
     config = GeneratorConfig(
         device=settings.device,
         dtype=settings.dtype,
@@ -147,6 +152,7 @@ def _executor(settings: Settings, credentials: Credentials, generator: str) -> L
         cache_dir=str(settings.checkpoint_cache) if settings.checkpoint_cache else None,
         local_files_only=settings.offline,
         embed_metadata=settings.embed_metadata,
+        scratch_dir=str(scratch) if scratch is not None else None,
         token=credentials.auth.get_secret_value() if credentials.auth else None,
     )
     return LocalExecutor(generator, config, cancel_grace_seconds=settings.cancel_grace_seconds)

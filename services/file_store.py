@@ -15,7 +15,7 @@ import av
 from models.video import Video
 
 _NAME = re.compile(r"^(?P<job_id>[A-Za-z0-9_]+)\.(?P<fence>\d+)\.(?P<kind>mp4|webp)$")
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StorageFull(Exception):
@@ -68,7 +68,7 @@ class FileStore:
             _fsync_folder(self._folder)
         except OSError as error:
             self.delete(job_id, fence)
-            if error.errno in _DISK_FULL:
+            if error.errno in DISK_FULL:
                 raise StorageFull("no space is left for the clip") from error
             raise
         return facts

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import socket
 from collections.abc import Collection
 from pathlib import Path
@@ -31,6 +32,11 @@ class HolderLock:
         self.name = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
         self._descriptor = -1
 
+    @property
+    def scratch(self) -> Path | None:
+        """A folder for what need not outlive this process; None where it could not lock."""
+        return self._scratch(self.name) if self._descriptor >= 0 else None
+
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +58,7 @@ class HolderLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._descriptor >= 0:
-            self._path(self.name).unlink(missing_ok=True)
+            self._delete(self.name)
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -67,15 +73,22 @@ class HolderLock:
         return True
 
     def forget_dead(self, wanted: Collection[str]) -> None:
-        """Delete the files of dead holders but for those of ``wanted``."""
+        """Delete the locks and the scratch of dead holders, but for those of ``wanted``."""
         for path in self._folder.glob(f"*{_SUFFIX}"):
             name = path.name.removesuffix(_SUFFIX)
             if name == self.name or name in wanted:
                 continue
             descriptor = self._take(path)
             if descriptor is not None:
-                path.unlink(missing_ok=True)
+                self._delete(name)
                 os.close(descriptor)
+
+    def _delete(self, name: str) -> None:
+        shutil.rmtree(self._scratch(name), ignore_errors=True)
+        self._path(name).unlink(missing_ok=True)
+
+    def _scratch(self, name: str) -> Path:
+        return self._folder / f"{name}.scratch"
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"

@@ -217,3 +217,26 @@ def test_ffmpeg_does_not_outlive_a_killed_parent(tmp_path):
                 message="ffmpeg outlived its parent",
             )
         )
+
+
+def test_a_full_disk_is_said_to_be_one(tmp_path):
+    """RLIMIT_FSIZE makes the kernel refuse ffmpeg's write, as a full disk does."""
+    script = (
+        "import resource, signal, sys, numpy\n"
+        "from services.execution.executor import ExecutionFailed\n"
+        "from services.generation.encoding import VideoEncoder\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
+        "frames = numpy.random.default_rng(0).integers(0, 256, (16, 64, 64, 3), dtype=numpy.uint8)\n"
+        "try:\n"
+        "    with VideoEncoder(64, 64, 8, {'prompt': 'x' * 100}, scratch_dir=sys.argv[1]) as encoder:\n"
+        "        encoder.write(frames)\n"
+        "        encoder.finish()\n"
+        "except ExecutionFailed as error:\n"
+        "    print(error.code, error.message)\n"
+    )
+    for limit in ("64", "4096"):  # the tags do not fit; the clip does not
+        command = [sys.executable, "-c", script, str(tmp_path), limit]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout == "storage_full There is no room left to encode the clip.\n"
+        assert list(tmp_path.iterdir()) == []

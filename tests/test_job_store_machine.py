@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -29,6 +30,7 @@ from services.mongo import connect
 from tests.jobs import queued_job
 
 MAX_ATTEMPTS = 2
+MOST_JOBS = 3
 OWNERS = st.sampled_from(["anna", "bert"])
 WORKERS = st.sampled_from(["w1", "w2", "w3"])
 SECONDS = st.integers(1, 100)
@@ -127,6 +129,8 @@ class JobStoreMachine(RuleBasedStateMachine):
         self.runner.close()
         self.patch.undo()
 
+    # Few jobs, so that much happens to each.
+    @precondition(lambda self: len(self.model) < MOST_JOBS)
     @rule(target=jobs, owner=OWNERS)
     def insert(self, owner: str) -> str:
         job = queued_job(owner=owner, created_at=self.now)

@@ -19,6 +19,7 @@ class GeneratorConfig:
         cache_dir: Where hub downloads are kept; None for the library's own folder.
         local_files_only: Never ask the hub.
         embed_metadata: Write prompt and parameters into the MP4.
+        scratch_dir: Folder for clips in the making, emptied whenever a worker starts; None for the system's.
         token: Hugging Face token, or None.
     """
 
@@ -29,6 +30,7 @@ class GeneratorConfig:
     cache_dir: str | None = None
     local_files_only: bool = False
     embed_metadata: bool = True
+    scratch_dir: str | None = None
     token: str | None = field(default=None, repr=False)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
@@ -13,6 +14,7 @@ from typing import IO, Any
 import imageio_ffmpeg
 
 from services.execution.executor import ExecutionFailed
+from services.file_store import DISK_FULL
 from services.generation.decoding import Frames
 
 _CRF = 17
@@ -21,6 +23,7 @@ _EXIT_SECONDS = 300
 _WRITE_SECONDS = 60
 MAX_VIDEO_BYTES = 2**29
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
+_NO_ROOM = "There is no room left to encode the clip."
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -37,9 +40,10 @@ class VideoEncoder:
         metadata: Written as JSON into the file's ``comment``, its ``prompt`` also as ``title``; or None.
         max_bytes: The largest MP4.
         write_seconds: How long ffmpeg may take for one ``write`` before it is killed.
+        scratch_dir: Where the clip lies while it is made; None for the system's folder.
 
     Raises:
-        ExecutionFailed: ``encoding_failed``.
+        ExecutionFailed: ``encoding_failed``, or ``storage_full`` where the scratch folder has no room.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class VideoEncoder:
         *,
         max_bytes: int = MAX_VIDEO_BYTES,
         write_seconds: float = _WRITE_SECONDS,
+        scratch_dir: str | None = None,
     ) -> None:
         if width % 2 or height % 2 or width < 2 or height < 2:
             raise ExecutionFailed("encoding_failed", f"H.264 needs even sizes, got {width}×{height}")
@@ -59,15 +64,21 @@ class VideoEncoder:
         self._metadata = metadata
         self._max_bytes = max_bytes
         self._write_seconds = write_seconds
+        self._scratch_dir = scratch_dir
         self._written = 0
         self._late = False
 
     def __enter__(self) -> "VideoEncoder":
-        self._folder = tempfile.TemporaryDirectory(prefix="t2v-encode-")
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="t2v-encode-", dir=self._scratch_dir)
+            tags = Path(self._folder.name) / "tags.txt"
+            tags.write_text(_ffmetadata(self._metadata or {}), encoding="utf-8", errors="replace")
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise ExecutionFailed("storage_full", _NO_ROOM) from error
+            raise
         self._output = Path(self._folder.name) / "clip.mp4"
         self._errors = Path(self._folder.name) / "errors.txt"
-        tags = Path(self._folder.name) / "tags.txt"
-        tags.write_text(_ffmetadata(self._metadata or {}), encoding="utf-8", errors="replace")
         command = [
             imageio_ffmpeg.get_ffmpeg_exe(),
             *_options(self._shape, self._fps, tags),
@@ -161,6 +172,10 @@ class VideoEncoder:
         if self._late:
             return ExecutionFailed("encoding_failed", f"ffmpeg took no frames for {self._write_seconds:g} s")
         said = self._errors.read_text(errors="replace").strip()[-500:] or "no message"
+        # SIGXFSZ: a limit on the size of files.
+        no_room = any(os.strerror(number) in said for number in DISK_FULL)
+        if no_room or self._process.returncode == -signal.SIGXFSZ:
+            return ExecutionFailed("storage_full", _NO_ROOM)
         return ExecutionFailed(
             "encoding_failed", f"ffmpeg ended with code {self._process.returncode}: {said}"
         )

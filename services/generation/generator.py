@@ -155,7 +155,10 @@ class Generator:
         middle, seen = params.num_frames // 2, 0
         thumbnail = b""
         chunks = decode_frames(model.pipe, latents, chunk)
-        with VideoEncoder(params.width, params.height, params.fps, metadata) as encoder:
+        scratch_dir = self._config.scratch_dir
+        with VideoEncoder(
+            params.width, params.height, params.fps, metadata, scratch_dir=scratch_dir
+        ) as encoder:
             while True:
                 if is_cancelled():
                     raise GenerationCancelled
