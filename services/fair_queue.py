@@ -5,9 +5,9 @@ S. Keshav and S. Shenker, SIGCOMM 1989) with jobs of equal length: a new job's t
 
     turn = max(turn of the job claimed last, greatest turn of its owner's waiting jobs) + 1
 
-and the smallest turn is claimed first. Each owner thus has at most one waiting job for each turn, so that an
-owner's first job waits for the job that runs and, where several owners have jobs waiting, for one of each of
-those that began before. Of equal turns an owner's first waiting job goes before others' further ones.
+and the smallest turn is claimed first. Of equal turns that of an owner who has nothing else waiting or
+running goes before the others, and then the older. Each owner has one waiting job for each turn, so that a
+single job waits for at most one job of each other owner, the one that runs included.
 
 What is stored with a waiting job:
 
@@ -25,7 +25,7 @@ _TURN_DIGITS = 12
 
 
 def place(job_id: str, *, priority: int, turn: int, is_first: bool) -> str:
-    """Where the job waits; smaller goes before. ``is_first``: its owner had nothing waiting before it."""
+    """Where the job waits; smaller goes before. ``is_first``: its owner had nothing else."""
     return f"{_rank(priority)}_{turn:0{_TURN_DIGITS}}_{'0' if is_first else '1'}_{job_id}"
 
 

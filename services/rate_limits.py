@@ -14,7 +14,11 @@ from services.database_errors import reachable
 from services.errors import TooManyRequests
 
 _POLICY = "create"
-_TIMEOUTS: dict[str, Any] = {"serverSelectionTimeoutMS": 2_000, "connectTimeoutMS": 2_000, "socketTimeoutMS": 5_000}
+_TIMEOUTS: dict[str, Any] = {
+    "serverSelectionTimeoutMS": 2_000,
+    "connectTimeoutMS": 2_000,
+    "socketTimeoutMS": 5_000,
+}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from pymongo import DESCENDING
 
-from models.job import Job
+from models.job import Job, JobStatus
 from services.database_errors import reachable, until_certain
 from services.fair_queue import clock_id, place, seat, seats_of, turn_of
 from services.mongo import Database
@@ -29,8 +29,9 @@ class Turns:
         line = (job.owner, job.priority)
         claimed = await self._claimed_last(job.priority)
         waiting = await self._greatest_waiting(*line)
+        is_running = waiting is None and await self._is_running(job.owner)
         in_flight = self._in_flight.setdefault(line, set())
-        is_first = waiting is None and not in_flight
+        is_first = waiting is None and not is_running and not in_flight
         turn = max(claimed, waiting or 0) + 1
         while turn in in_flight:
             turn += 1
@@ -65,6 +66,11 @@ class Turns:
         async with reachable():
             clock = await self._clocks.find_one({"_id": clock_id(priority)})
         return 0 if clock is None else int(clock["turn"])
+
+    async def _is_running(self, owner: str) -> bool:
+        fields = {"owner": owner, "status": JobStatus.IN_PROGRESS.value}
+        async with reachable():
+            return await self._jobs.find_one(fields, {"_id": 1}) is not None
 
     async def _greatest_waiting(self, owner: str, priority: int) -> int | None:
         prefix = seats_of(owner, priority)

@@ -59,6 +59,14 @@ async def test_a_single_job_waits_for_at_most_the_one_that_runs(store: JobStore,
     assert (await claim(store)).owner == "a"
 
 
+async def test_so_does_one_when_the_running_jobs_owner_came_back_with_more(store: JobStore) -> None:
+    await insert(store, "a")
+    await claim(store)
+    await insert(store, "aaa")
+    await insert(store, "b")
+    assert await claimed_owners(store) == "baaa"
+
+
 async def test_owners_take_turns(store: JobStore) -> None:
     await insert(store, "aaaaabbbc")
     assert await claimed_owners(store) == "abcababaa"
