@@ -1,16 +1,21 @@
 # make run: start everything. make test: the suite. make lint: style and types.
+# make chaos: kill -9 by the hundred, half an hour; ARGS="--seed ..." repeats one.
 # make lock: pin all packages with hashes. make audit: known vulnerabilities (asks pypi.org). make sbom: what is inside.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format lock audit sbom demo-sheet clean
+.PHONY: run test lint format lock audit sbom demo-sheet clean chaos
 
 run: $(VENV)/.service
 	@exec $(BIN)/python -m app
 
 test: $(VENV)/.development
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.development
+	$(BIN)/python -m tests.chaos --server nx-27017 $(ARGS)
+	$(BIN)/python -m tests.chaos --server secantus $(ARGS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

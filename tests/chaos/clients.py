@@ -121,6 +121,7 @@ class Client:
             answer = await self._http.request(method, self._dice.choice(self._site.urls) + path, **arguments)
         except httpx2.TransportError as error:
             self._ledger.answers[type(error).__name__] += 1
+            await asyncio.sleep(self._dice.uniform(0.1, 0.5))
             return None
         now = time.monotonic()
         self._ledger.answers[str(answer.status_code)] += 1

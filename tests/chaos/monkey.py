@@ -11,8 +11,15 @@ from tests.chaos.points import POINTS, WORKER_POINTS, Armed
 from tests.chaos.site import Child, Site
 from tests.waiting import eventually
 
+
+def actions(point: str) -> tuple[str, ...]:
+    return ("kill", "kill-service", "stop") if point in WORKER_POINTS else ("kill", "stop")
+
+
+EVERY_POINT = tuple((point, action) for point in POINTS for action in actions(point))
 POINT_SECONDS = 6.0
 POINT_TRIES = 4
+UP_SECONDS = 30.0
 FAULTS = {"worker": 40, "service": 18, "database": 18, "both": 4, "pause": 8, "point": 12}
 
 
@@ -34,7 +41,7 @@ class Monkey:
         self._dice = random.Random(f"{seed} monkey")
         self._site = site
         self._lease_seconds = lease_seconds
-        self._plan = [(point, action) for point in POINTS for action in actions(point)]
+        self._plan = list(EVERY_POINT)
         self._dice.shuffle(self._plan)
         self._next_point = 0
         self._paused: set[asyncio.Task[None]] = set()
@@ -43,27 +50,23 @@ class Monkey:
     def killed(self) -> int:
         return sum(self.kills.values())
 
-    @property
-    def planned_points(self) -> int:
-        """How many faults at named points one turn has."""
-        return len(self._plan)
-
-    async def run(self, *, kills: int, pauses: int, turns: int = 1, pause_seconds: float) -> None:
-        """Until so many kills and pauses are done and each named point had its ``turns``.
+    async def run(self, *, kills: int, pauses: int, points: int, pause_seconds: float) -> None:
+        """Until so many kills, pauses and faults at named points are done.
 
         ``pause_seconds``: the mean time between two faults.
         """
-        turns_left = turns * len(self._plan)
-        while (
-            self.killed < kills or self.pauses + len(self._paused) < pauses or self._next_point < turns_left
-        ):
+        while not self._enough(kills, pauses, points):
             await asyncio.sleep(self._dice.expovariate(1 / pause_seconds))
             fault = self._dice.choices(list(FAULTS), list(FAULTS.values()))[0]
             if self.killed >= kills and fault not in ("pause", "point"):
-                fault = "pause" if self.pauses + len(self._paused) < pauses else "point"
+                fault = "point" if self._next_point < points else "pause"
             await getattr(self, f"_{fault}")()
         if self._paused:
             await asyncio.wait(self._paused)
+
+    def _enough(self, kills: int, pauses: int, points: int) -> bool:
+        paused = self.pauses + len(self._paused)
+        return self.killed >= kills and paused >= pauses and self._next_point >= points
 
     async def _worker(self) -> None:
         self._kill("worker", self._any(self._site.workers()))
@@ -72,13 +75,16 @@ class Monkey:
         self._kill("database", self._any(self._site.databases()))
 
     async def _service(self) -> None:
+        await self._site.answers(UP_SECONDS)
         self._kill("service", self._dice.choice(self._site.services).pid)
 
     async def _both(self) -> None:
+        await self._site.answers(UP_SECONDS)
         for service in self._site.services:
             self._kill("service", service.pid)
 
     async def _pause(self) -> None:
+        await self._site.answers(UP_SECONDS)
         service = self._dice.choice(self._site.services)
         if service.pid is not None:
             os.kill(service.pid, signal.SIGSTOP)
@@ -86,6 +92,7 @@ class Monkey:
 
     async def _point(self) -> None:
         """Make a process die or stand still at the next point of the plan."""
+        await self._site.answers(UP_SECONDS)
         point, action = self._plan[self._next_point % len(self._plan)]
         self._next_point += 1
         armed = Armed(self._site.points, point, action)
@@ -129,10 +136,6 @@ class Monkey:
 
     def _any(self, pids: list[int]) -> int | None:
         return self._dice.choice(sorted(pids)) if pids else None
-
-
-def actions(point: str) -> tuple[str, ...]:
-    return ("kill", "kill-service", "stop") if point in WORKER_POINTS else ("kill", "stop")
 
 
 def resume_all(services: list[Child]) -> None:

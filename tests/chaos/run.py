@@ -39,7 +39,7 @@ class Stage:
 
     Attributes:
         server: ``nx-27017``, ``secantus``, or ``embedded``: the one service's own.
-        turns: How often each named point has its turn.
+        points: Faults at named points, each in turn.
         pause_seconds: Mean time between two faults.
     """
 
@@ -49,7 +49,7 @@ class Stage:
     jobs: int
     kills: int
     pauses: int
-    turns: int = 0
+    points: int = 0
     services: int = 2
     clients: int = 8
     lease_seconds: float = 2.0
@@ -89,7 +89,7 @@ async def run_stage(stage: Stage, seed: str, folder: Path) -> Outcome:
             for client in clients:
                 group.create_task(client.run(enough))
             await monkey.run(
-                kills=stage.kills, pauses=stage.pauses, turns=stage.turns, pause_seconds=stage.pause_seconds
+                kills=stage.kills, pauses=stage.pauses, points=stage.points, pause_seconds=stage.pause_seconds
             )
             await eventually(
                 lambda: len(ledger.accepted) >= stage.jobs, 1800, "the load does not come to its end"

@@ -134,6 +134,16 @@ class Site:
                     lambda url=url: is_ready(client, url), READY_SECONDS, f"{url} is not ready", 0.1
                 )
 
+    async def answers(self, seconds: float) -> None:
+        """Once one of the services is ready, or after so many seconds: who only kills sees nothing work."""
+        async with httpx2.AsyncClient(timeout=2) as client:
+
+            async def one_is_ready() -> bool:
+                return any([await is_ready(client, url) for url in self.urls])
+
+            with suppress(AssertionError):
+                await eventually(one_is_ready, seconds, interval=0.1)
+
     def logged(self, words: str) -> Counter[str]:
         """Lines of the services' logs that hold ``words``."""
         lines: Counter[str] = Counter()

@@ -1,5 +1,6 @@
 """How a long run is divided: most of it on two services that share a database, some on the checkpoint."""
 
+from tests.chaos.monkey import EVERY_POINT
 from tests.chaos.run import DEMO, SCRIPTED, Stage
 
 DEMO_SHARE = 0.05
@@ -18,12 +19,29 @@ def plan(server: str, *, jobs: int, kills: int, pauses: int) -> list[Stage]:
     if server == "nx-27017":
         own_jobs, own_kills = round(jobs * EMBEDDED_SHARE), round(kills * EMBEDDED_SHARE)
         stages.append(
-            Stage("its own database", "embedded", SCRIPTED, own_jobs, own_kills, 3, services=1, turns=1)
+            Stage(
+                "its own database",
+                "embedded",
+                SCRIPTED,
+                own_jobs,
+                own_kills,
+                3,
+                services=1,
+                points=len(EVERY_POINT),
+            )
         )
     rest_jobs = jobs - sum(stage.jobs for stage in stages)
     rest_kills = kills - sum(stage.kills for stage in stages)
     rest_pauses = pauses - sum(stage.pauses for stage in stages)
     return [
         *stages,
-        Stage("one shared database", server, SCRIPTED, rest_jobs, rest_kills, rest_pauses, turns=2),
+        Stage(
+            "one shared database",
+            server,
+            SCRIPTED,
+            rest_jobs,
+            rest_kills,
+            rest_pauses,
+            points=2 * len(EVERY_POINT),
+        ),
     ]
