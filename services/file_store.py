@@ -111,9 +111,12 @@ class FileStore:
         before = time.time() - older_than_seconds
         swept = 0
         for entry in self._entries():
-            if entry.name.endswith(".part") and entry.stat().st_mtime < before:
-                Path(entry.path).unlink(missing_ok=True)
-                swept += 1
+            try:
+                if entry.name.endswith(".part") and entry.stat().st_mtime < before:
+                    Path(entry.path).unlink()
+                    swept += 1
+            except FileNotFoundError:  # renamed by its writer, or swept by another process
+                continue
         return swept
 
     def _path(self, job_id: str, fence: int, kind: str) -> Path:

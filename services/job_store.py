@@ -170,7 +170,9 @@ class JobStore:
         seconds = [
             (job.completed_at - job.started_at).total_seconds()
             for job in jobs
-            if job.completed_at is not None and job.started_at is not None
+            if job.completed_at is not None
+            and job.started_at is not None
+            and job.completed_at >= job.started_at  # else a clock has stepped
         ]
         return sum(seconds) / len(seconds) if seconds else None
 
