@@ -23,7 +23,7 @@ from services.failed_attempts import FailedAttempts
 from services.file_store import FileStore
 from services.health import Health
 from services.holder_lock import HolderLock
-from services.janitor import Janitor
+from services.janitor import Janitor, JanitorOptions
 from services.job_store import JobStore
 from services.links import LinkSigner, load_signing_key
 from services.metrics import Metrics
@@ -101,7 +101,7 @@ async def open_services(
             dispatcher = await stack.enter_async_context(
                 Dispatcher(store, files, executor, hub, catalogue, options, metrics.observe_job, holders)
             )
-            await stack.enter_async_context(Janitor(store, files))
+            await stack.enter_async_context(Janitor(store, files, _janitor_options(settings)))
             stack.push_async_callback(_drain, dispatcher, settings.shutdown_grace_seconds, hurry)
         preloaded = catalogue.default_entry if settings.preload else None
         yield State(
@@ -169,6 +169,13 @@ def _dispatcher_options(settings: Settings, worker: str) -> DispatcherOptions:
         shutdown_grace_seconds=settings.shutdown_grace_seconds,
         idle_unload_seconds=settings.idle_unload_seconds,
         preload=settings.preload,
+    )
+
+
+def _janitor_options(settings: Settings) -> JanitorOptions:
+    return JanitorOptions(
+        history_age=timedelta(days=settings.history_days) if settings.history_days else None,
+        history_max=settings.history_max or None,
     )
 
 

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
         24 * 7, gt=0, description="Age at which a clip's file goes; its record stays."
     )
     video_budget_mb: int = Field(10_000, gt=0, description="Disk for clips; past it the oldest go first.")
+    history_days: float = Field(0, ge=0, description="Age of an ended job at which its record goes; 0 never.")
+    history_max: int = Field(0, ge=0, description="Records kept, newest first; 0 all.")
 
     # What it runs
     model: str = Field("auto", description="A catalogue name, a folder in diffusers layout, or auto.")

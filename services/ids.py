@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from ulid import ULID
 
@@ -46,3 +47,9 @@ _ulids = Ulids()
 def new_ulid() -> str:
     """A ULID greater than every other that this process has made."""
     return _ulids.new()
+
+
+def ulid_of(at: datetime) -> str:
+    """The least ULID of this millisecond: smaller than each made then or later."""
+    milliseconds = int(at.timestamp() * 1000)
+    return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + bytes(10)))

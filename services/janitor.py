@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from models.job import Job, JobStatus
 from services.file_store import FileStore
+from services.ids import ulid_of
 from services.job_store import DatabaseUnavailable, JobQuery, JobStore, utc_now
 
 logger = logging.getLogger(__name__)
@@ -23,12 +24,16 @@ class JanitorOptions:
         audit_seconds: Between comparisons of every file with its record, which read the whole history.
         leftover_seconds: Age below which no file without a record, or unfinished, is touched.
         idempotency_key_ttl: Age at which a key is forgotten.
+        history_age: Age of an ended job, by its end, at which its record goes too; None keeps it.
+        history_max: Jobs whose records are kept, newest first; None keeps all. Those that wait or run stay.
     """
 
     interval_seconds: float = 60.0
     audit_seconds: float = 3600.0
     leftover_seconds: float = 600.0
     idempotency_key_ttl: timedelta = timedelta(hours=24)
+    history_age: timedelta | None = None
+    history_max: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Swept:
     evicted: int = 0
     parts: int = 0
     keys: int = 0
+    records: int = 0
     orphans: int = 0
     missing: int = 0
 
@@ -65,7 +71,14 @@ class Janitor:
         """Delete what is too old, over the budget, unfinished or forgotten. Raises DatabaseUnavailable."""
         parts = await asyncio.to_thread(self._files.sweep_parts, self._options.leftover_seconds)
         keys = await self._store.idempotency_keys.purge(utc_now() - self._options.idempotency_key_ttl)
-        return Swept(expired=await self._expire(), evicted=await self._evict(), parts=parts, keys=keys)
+        records = await self._forget_records()
+        return Swept(
+            expired=await self._expire(),
+            evicted=await self._evict(),
+            parts=parts,
+            keys=keys,
+            records=records,
+        )
 
     async def audit(self) -> Swept:
         """Compare files and records: files that no record names go, records without a file say so.
@@ -83,9 +96,7 @@ class Janitor:
                 if audited_at is None or clock() - audited_at >= self._options.audit_seconds:
                     audit = await self.audit()
                     audited_at = clock()
-                    swept = Swept(
-                        swept.expired, swept.evicted, swept.parts, swept.keys, audit.orphans, audit.missing
-                    )
+                    swept = replace(swept, orphans=audit.orphans, missing=audit.missing)
                 if swept != Swept():
                     logger.info("cleared away: %s", swept)
             except DatabaseUnavailable:
@@ -94,6 +105,28 @@ class Janitor:
                 # One bad file or record must not end the sweeps for good.
                 logger.exception("a sweep failed; the next one tries again")
             await asyncio.sleep(self._options.interval_seconds)
+
+    async def _forget_records(self) -> int:
+        """The oldest ended jobs, past the age or the number that is kept, with their files."""
+        count = 0
+        if self._options.history_age is not None:
+            horizon = utc_now() - self._options.history_age
+            count += await self._forget_before(f"video_{ulid_of(horizon)}", ended_by=horizon)
+        if self._options.history_max is not None:
+            kept = await self._store.id_of_newest(self._options.history_max - 1)
+            count += await self._forget_before(kept) if kept is not None else 0
+        return count
+
+    async def _forget_before(self, job_id: str, ended_by: datetime | None = None) -> int:
+        count, last = 0, None
+        while jobs := await self._store.oldest(before=job_id, after=last, limit=_PAGE):
+            for job in jobs:
+                in_time = ended_by is None or (job.completed_at is not None and job.completed_at <= ended_by)
+                if job.status.is_final and in_time and await self._store.delete(job.id):
+                    await asyncio.to_thread(self._files.delete, job.id)
+                    count += 1
+            last = jobs[-1].id
+        return count
 
     async def _expire(self) -> int:
         count = 0

@@ -163,6 +163,18 @@ class JobStore:
         fields = {"status": JobStatus.COMPLETED.value, "file_expired": False}
         return await self._find(fields, [(SORT_ID, ASCENDING)], limit)
 
+    async def oldest(self, *, before: str, after: str | None, limit: int) -> Jobs:
+        """Jobs with ids between the two, both exclusive, oldest first, whatever their status."""
+        ids = {"$lt": before} if after is None else {"$lt": before, "$gt": after}
+        return await self._find({SORT_ID: ids}, [(SORT_ID, ASCENDING)], limit)
+
+    async def id_of_newest(self, rank: int) -> str | None:
+        """The id of the job that so many are newer than; None when there are fewer."""
+        async with reachable():
+            cursor = self._jobs.find({}, {SORT_ID: 1}).sort(SORT_ID, DESCENDING).skip(rank).limit(1)
+            found = await cursor.to_list(1)
+        return found[0]["_id"] if found else None
+
     async def average_seconds(self, model: str) -> float | None:
         """How long the model's last few jobs took from start to end; None when there were none."""
         fields = {"model": model, "status": JobStatus.COMPLETED.value}

@@ -10,7 +10,7 @@ import pytest
 from models.job import Job, JobStatus, Timings
 from services.file_store import FileStore
 from services.janitor import Janitor, JanitorOptions, Swept
-from services.job_store import JobStore, utc_now
+from services.job_store import JobQuery, JobStore, utc_now
 from services.mongo import Database
 from tests.clips import make_clip
 from tests.jobs import queued_job
@@ -103,6 +103,38 @@ async def test_idempotency_keys_are_forgotten_after_a_day(tmp: Tmp) -> None:
     assert await tmp.janitor().sweep() == Swept()
     overdue = JanitorOptions(idempotency_key_ttl=timedelta(seconds=-1))
     assert await tmp.janitor(options=overdue).sweep() == Swept(keys=1)
+
+
+async def test_records_go_past_their_age_by_their_end(tmp: Tmp) -> None:
+    old = [await tmp.completed() for _ in range(3)]
+    await eventually(lambda: utc_now() - (old[-1].completed_at or utc_now()) > timedelta(milliseconds=50))
+    horizon = utc_now()
+    waiting = await tmp.store.insert(queued_job(created_at=horizon - timedelta(days=9)))
+    young = await tmp.store.request_cancel(waiting.id)
+    await tmp.store.insert(queued_job())
+    options = JanitorOptions(history_age=utc_now() - horizon + timedelta(milliseconds=25))
+    assert await tmp.janitor(options=options).sweep() == Swept(records=3)
+    assert [await tmp.store.get(job.id) for job in old] == [None] * 3
+    assert not list(tmp.files.stored())
+    assert young is not None
+    assert await tmp.store.get(young.id) == young
+
+
+async def test_records_go_past_their_number_oldest_first(tmp: Tmp) -> None:
+    running = await tmp.claimed()
+    jobs = [await tmp.completed() for _ in range(4)]
+    janitor = tmp.janitor(options=JanitorOptions(history_max=2))
+    assert await janitor.sweep() == Swept(records=2)
+    kept = [job.id for job in (await tmp.store.list(JobQuery(order="asc"))).jobs]
+    assert kept == [running.id, jobs[2].id, jobs[3].id]
+    assert {clip.job_id for clip in tmp.files.stored()} == {jobs[2].id, jobs[3].id}
+    assert await janitor.sweep() == Swept()
+
+
+async def test_a_history_of_many_pages_is_cut(tmp: Tmp) -> None:
+    for _ in range(205):
+        await tmp.store.insert(queued_job(status=JobStatus.FAILED, completed_at=utc_now()))
+    assert await tmp.janitor(options=JanitorOptions(history_max=1)).sweep() == Swept(records=204)
 
 
 async def test_files_that_no_record_names_go(tmp: Tmp) -> None:
