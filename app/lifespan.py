@@ -12,6 +12,7 @@ from authentication import Authenticator, Credentials
 from services.api_key_store import ApiKeyStore
 from services.api_keys import ApiKeyService
 from services.catalogue import Catalogue
+from services.database_presence import DatabasePresence
 from services.device_probe import has_cuda
 from services.dispatcher import Dispatcher, DispatcherOptions
 from services.estimates import Estimator
@@ -35,6 +36,8 @@ from services.videos import VideoService
 from services.watching import Watcher
 
 GENERATOR = "services.generation.generator:Generator"
+_DATABASE_SECONDS = 5.0
+"""How long a start waits for the database."""
 
 
 class State(TypedDict):
@@ -46,6 +49,7 @@ class State(TypedDict):
 
     settings: Settings
     database: Database
+    presence: DatabasePresence
     store: JobStore
     hub: EventHub
     catalogue: Catalogue
@@ -79,6 +83,8 @@ async def open_services(
     catalogue = Catalogue.create(chosen_model(settings))
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(mongo, settings.database, settings.data_dir))
+        presence = DatabasePresence(database)
+        await presence.wait(_DATABASE_SECONDS)
         store = JobStore(database)
         await store.create_indexes()
         rate_limits = await stack.enter_async_context(
@@ -107,6 +113,7 @@ async def open_services(
         yield State(
             settings=settings,
             database=database,
+            presence=presence,
             store=store,
             hub=hub,
             catalogue=catalogue,

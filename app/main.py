@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app.body_limit import BodyLimit
@@ -18,7 +18,7 @@ from app.settings import Settings, listed
 from app.trusted_hosts import TrustedHosts
 from authentication import Credentials
 from models.responses import ErrorEnvelope
-from routers import health, jobs, keys, metrics, models, videos
+from routers import dependencies, health, jobs, keys, metrics, models, videos
 
 MAX_BODY_BYTES = 2**20
 VERSION = "0.1.0"
@@ -76,7 +76,9 @@ def create_app(
     )
     add_error_handlers(app)
     for router in (videos.router, jobs.router, models.router, keys.router, health.router):
-        app.include_router(router)
+        needs_database = router not in (health.router, models.router)
+        guard = [Depends(dependencies.require_database)] if needs_database else []
+        app.include_router(router, dependencies=guard)
     if settings.metrics:
         app.include_router(metrics.router)
     if settings.docs:

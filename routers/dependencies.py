@@ -10,6 +10,7 @@ from models.api_key import Scope
 from models.responses import ErrorEnvelope
 from services.api_keys import ApiKeyService
 from services.catalogue import Catalogue
+from services.database_presence import DatabasePresence
 from services.errors import InvalidRequest
 from services.file_store import FileStore
 from services.health import Health
@@ -21,6 +22,11 @@ from services.watching import Watcher
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="An API key.")
+
+
+def require_database(request: Request) -> None:
+    """Raises DatabaseUnavailable while the database is known to be away."""
+    cast(DatabasePresence, request.state.presence).require()
 
 
 def get_videos(request: Request) -> VideoService:

@@ -6,12 +6,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from pymongo.errors import AutoReconnect, ConnectionFailure, ServerSelectionTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    ConnectionFailure,
+    CursorNotFound,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
 
 from services.errors import Unavailable
 
-RETRY_SECONDS = 2.0
+RETRY_SECONDS = 1.5
 RETRY_PAUSE_SECONDS = 0.05
+_OUT_OF_DISK_SPACE = 14031
 
 Result = TypeVar("Result")
 
@@ -27,13 +34,29 @@ class DatabaseUnavailable(Unavailable):
         )
 
 
+class DatabaseFull(DatabaseUnavailable):
+    """The database's disk is full: it reads, and writes nothing."""
+
+    code = "database_full"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.message = "The database has no room left. Free space on its disk, then try again."
+
+
 @asynccontextmanager
 async def reachable() -> AsyncIterator[None]:
-    """Raises DatabaseUnavailable for what the driver raises when there is no answer."""
+    """Raises DatabaseUnavailable for what the driver raises when there is no answer, or no room."""
     try:
         yield
-    except ConnectionFailure as error:
+    # A cursor is lost with the server that held it.
+    except (ConnectionFailure, CursorNotFound) as error:
         raise DatabaseUnavailable from error
+    except OperationFailure as error:
+        # The embedded server has no code for it.
+        if error.code == _OUT_OF_DISK_SPACE or "disk is full" in str(error):
+            raise DatabaseFull from error
+        raise
 
 
 async def until_certain(attempt: Callable[[bool], Awaitable[Result]]) -> Result:

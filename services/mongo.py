@@ -84,8 +84,10 @@ async def connect(uri: str, name: str) -> AsyncIterator[Database]:
             tz_aware=True,
             # Every write is guarded by its document's token and read back when in doubt.
             retryWrites=False,
-            serverSelectionTimeoutMS=2_000,
-            connectTimeoutMS=2_000,
+            # Callers learn within two seconds that the database is away, and that it is back within one.
+            serverSelectionTimeoutMS=900,
+            heartbeatFrequencyMS=1_000,
+            connectTimeoutMS=1_500,
             socketTimeoutMS=5_000,
             waitQueueTimeoutMS=5_000,
         )
