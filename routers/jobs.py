@@ -1,5 +1,6 @@
 """The history of jobs, and what can be done with one."""
 
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -12,7 +13,9 @@ from models.responses import JobList, JobResponse
 from routers.admission import ADMITTED, HOLDING_A_STREAM
 from routers.dependencies import Answers, Owner, Present, Videos, Watch, errors
 from routers.listing import JobsQuery, list_jobs
+from services.events import Preview
 from services.presenting import Presenter
+from services.watching import Watcher
 
 KEEP_ALIVE_SECONDS = 15
 
@@ -24,7 +27,7 @@ _EVENT_SCHEMA = {
     "required": ["id", "event", "data"],
     "properties": {
         "id": {"type": "string"},
-        "event": {"enum": ["status", "progress", "end"]},
+        "event": {"enum": ["status", "progress", "preview", "end"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
@@ -32,7 +35,9 @@ _EVENTS_ANSWER: Answers = {
     200: {
         "description": (
             "Server-sent events, each with JSON data: `status` (the record, first and at every change of "
-            "status), `progress` (`step`, `total`, `percent`, `eta_seconds`), `end` (the final record)."
+            "status), `progress` (`step`, `total`, `percent`, `eta_seconds`), `preview` (now and then, where "
+            "the process that answers also runs the job: `step`, and as `image` the `data:` URL of a small "
+            "picture of the clip in the making), `end` (the final record)."
         ),
         "content": {"text/event-stream": {"schema": _EVENT_SCHEMA}},
     }
@@ -105,30 +110,37 @@ async def job_events(
 ) -> EventSourceResponse:
     """Begins with the job as it stands, ends when the job does. Who comes back gets the present state."""
     await videos.get(id, owner)
-    return EventSourceResponse(_events(watcher.watch(id, owner), presenter), ping=KEEP_ALIVE_SECONDS)
+    return EventSourceResponse(_events(watcher.watch(id, owner), presenter, watcher), ping=KEEP_ALIVE_SECONDS)
 
 
 async def _events(
-    snapshots: AsyncGenerator[Job], presenter: Presenter
+    snapshots: AsyncGenerator[Job], presenter: Presenter, watcher: Watcher
 ) -> AsyncGenerator[JSONServerSentEvent]:
     status: JobStatus | None = None
+    shown: Preview | None = None
     number = 0
     async with aclosing(snapshots):
         async for job in snapshots:
             response = await presenter.present(job)
-            for kind, data in _news(response, status, job):
+            preview = watcher.preview(job.id)
+            for kind, data in _news(response, status, job, preview if preview is not shown else None):
                 number += 1
                 yield JSONServerSentEvent(data, event=kind, id=f"{job.fence}-{number}")
-            status = job.status
+            status, shown = job.status, preview
 
 
-def _news(response: JobResponse, last_status: JobStatus | None, job: Job) -> list[tuple[str, dict[str, Any]]]:
+def _news(
+    response: JobResponse, last_status: JobStatus | None, job: Job, preview: Preview | None
+) -> list[tuple[str, dict[str, Any]]]:
     record = response.model_dump(mode="json")
     news: list[tuple[str, dict[str, Any]]] = []
     if job.status is not last_status:
         news.append(("status", record))
     if job.status is JobStatus.IN_PROGRESS:
         news.append(("progress", record["progress"] | {"eta_seconds": response.eta_seconds}))
+        if preview is not None:
+            image = f"data:image/jpeg;base64,{b64encode(preview.image).decode()}"
+            news.append(("preview", {"step": preview.step, "image": image}))
     if job.status.is_final:
         news.append(("end", record))
     return news

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from models.job import Job, JobError, JobProgress, JobStatus
 from models.video import Video
 from services.catalogue import CatalogueEntry
-from services.events import EventHub
+from services.events import EventHub, Preview
 from services.execution.executor import ExecutionFailed, Executor, WorkerLost, WorkerUnavailable
 from services.execution.messages import Completed, GenerationRequest, Progress
 from services.file_store import FileStore, InvalidVideo, StorageFull
@@ -86,6 +86,7 @@ class Attempt:
                 await self._await_end(self._generation, watch)
                 return await self._finish(self._generation)
             finally:
+                self._hub.hide(self.job.id)
                 self._generation.cancel()
                 watch.cancel()
                 await asyncio.wait({self._generation, watch})
@@ -106,6 +107,8 @@ class Attempt:
         self.job = self.job.model_copy(
             update={"progress": JobProgress(step=progress.step, total=progress.total, percent=percent)}
         )
+        if progress.preview is not None:
+            self._hub.show(self.job.id, Preview(progress.step, progress.preview))
         self._hub.publish(self.job)
 
     async def _watch(self, cancel_requested: asyncio.Event) -> None:

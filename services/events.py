@@ -3,8 +3,17 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from models.job import Job
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a clip looks like after ``step`` steps: a small JPEG."""
+
+    step: int
+    image: bytes = field(repr=False)
 
 
 class Subscription:
@@ -40,6 +49,7 @@ class EventHub:
     def __init__(self) -> None:
         self._subscriptions: dict[str, set[Subscription]] = {}
         self._cancellations: dict[str, asyncio.Event] = {}
+        self._previews: dict[str, Preview] = {}
         self._work = asyncio.Event()
 
     def publish(self, job: Job) -> None:
@@ -59,6 +69,17 @@ class EventHub:
             subscriptions.discard(subscription)
             if not subscriptions and self._subscriptions.get(job_id) is subscriptions:
                 del self._subscriptions[job_id]
+
+    def show(self, job_id: str, preview: Preview) -> None:
+        """Keep the newest preview of a job, for whoever looks until ``hide``."""
+        self._previews[job_id] = preview
+
+    def hide(self, job_id: str) -> None:
+        self._previews.pop(job_id, None)
+
+    def preview(self, job_id: str) -> Preview | None:
+        """The newest preview of a job that runs in this process."""
+        return self._previews.get(job_id)
 
     @property
     def watched(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from models.job import Job, JobStatus
 from services.errors import NotFound
-from services.events import EventHub
+from services.events import EventHub, Preview
 from services.job_store import JobStore
 
 _HUB_SECONDS = 0.25
@@ -46,6 +46,10 @@ class Watcher:
                 if newer is not None and is_news(newer, current):
                     current = newer
                     yield current
+
+    def preview(self, job_id: str) -> Preview | None:
+        """The newest preview of a job that runs in this process; other processes keep theirs."""
+        return self._hub.preview(job_id)
 
     async def wait(self, job: Job, seconds: float) -> Job:
         """The job once it has ended, or as it stands after ``seconds``."""

@@ -5,7 +5,10 @@ import signal
 import time
 from collections.abc import Callable
 from functools import cache
+from io import BytesIO
 from pathlib import Path
+
+from PIL import Image
 
 from models.job import Timings
 from services.catalogue import CatalogueEntry
@@ -21,12 +24,20 @@ ABSENT = "tests.generators:AbsentModelGenerator"
 _clip = cache(make_clip)
 
 
+@cache
+def make_preview(step: int) -> bytes:
+    """A grey square, lighter from step to step."""
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8), (min(255, 20 * step),) * 3).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 class ScriptedGenerator:
     """Makes ``num_inference_steps`` steps and answers a small real MP4.
 
     The prompt's first word is what happens at the second step, its second word an argument:
 
-    - ``pace <seconds>``: every step takes so long;
+    - ``pace <seconds>``: every step takes so long, and has a preview;
     - ``wait <file>``: it waits, cancellable, until the file is there;
     - ``hang``: it waits forever and ignores cancellation;
     - ``exit``, ``kill``: the process ends by itself, or by SIGKILL; with ``once <file>`` after it only if the
@@ -71,7 +82,8 @@ class ScriptedGenerator:
         for step in range(params.num_inference_steps + 1):
             if is_cancelled():
                 raise GenerationCancelled
-            on_progress(Progress(request.job_id, step, params.num_inference_steps))
+            preview = make_preview(step) if words[0] == "pace" and step else None
+            on_progress(Progress(request.job_id, step, params.num_inference_steps, preview))
             if words[0] == "pace":
                 time.sleep(float(words[1]))
             elif step == 1:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from models.job import Job, JobProgress, JobStatus
 from models.video import VideoParams
-from services.events import EventHub
+from services.events import EventHub, Preview
 
 
 def make_job(job_id: str = "video_1", status: JobStatus = JobStatus.IN_PROGRESS, step: int = 0) -> Job:
@@ -94,3 +94,15 @@ async def test_a_cancellation_reaches_the_runner_of_that_job() -> None:
         hub.notify_cancel("video_1")
         assert requested.is_set()
     hub.notify_cancel("video_1")
+
+
+def test_the_newest_preview_is_kept_until_the_job_is_done() -> None:
+    hub = EventHub()
+    assert hub.preview("video_1") is None
+    hub.show("video_1", Preview(1, b"first"))
+    hub.show("video_1", Preview(2, b"second"))
+    assert hub.preview("video_1") == Preview(2, b"second")
+    assert hub.preview("video_2") is None
+    hub.hide("video_1")
+    hub.hide("video_1")
+    assert hub.preview("video_1") is None

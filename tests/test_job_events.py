@@ -1,6 +1,7 @@
 """Following a job by server-sent events."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from services.job_store import utc_now
+from tests.generators import make_preview
 from tests.live_api import LiveApi, live_api
 from tests.waiting import eventually
 
@@ -55,6 +57,36 @@ async def test_a_job_is_followed_to_its_end(api: LiveApi) -> None:
     assert names[-2:] == ["status", "end"]
     assert seen[-1][2]["video"]["num_frames"] == 8
     assert len({event_id for event_id, _, _ in seen}) == len(seen)
+
+
+async def test_previews_come_with_the_steps_and_are_kept_nowhere(api: LiveApi) -> None:
+    job = await api.create("pace 0.05", num_inference_steps=10)
+    async with api.client.stream("GET", f"/jobs/{job['id']}/events") as answer:
+        seen = [(name, data) async for _, name, data in events(answer)]
+    previews = [data for name, data in seen if name == "preview"]
+    steps = [data["step"] for data in previews]
+    assert len(steps) > 3
+    assert steps == sorted(set(steps))
+    for data in previews:
+        kind, _, image = data["image"].partition(",")
+        assert kind == "data:image/jpeg;base64"
+        assert base64.b64decode(image) == make_preview(data["step"])
+    assert api.state["hub"].preview(job["id"]) is None
+    stored = await api.state["database"].collection("jobs").find_one({"_id": job["id"]})
+    assert "preview" not in str(stored)
+
+
+async def test_who_comes_late_sees_the_newest_preview(api: LiveApi) -> None:
+    job = await api.create("pace 0.2", num_inference_steps=100)
+
+    async def has_preview() -> bool:
+        return api.state["hub"].preview(job["id"]) is not None
+
+    await eventually(has_preview)
+    async with api.client.stream("GET", f"/jobs/{job['id']}/events") as answer:
+        stream = events(answer)
+        assert [(await anext(stream))[1] for _ in range(3)] == ["status", "progress", "preview"]
+    await api.cancel(job["id"])
 
 
 async def test_an_ended_job_says_so_at_once(api: LiveApi) -> None:

@@ -45,11 +45,15 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """``step`` of ``total`` denoising steps are done; step 0 is sent when sampling begins."""
+    """``step`` of ``total`` denoising steps are done; step 0 is sent when sampling begins.
+
+    ``preview`` is a small JPEG of what the clip looks like by then, where one was made.
+    """
 
     job_id: str
     step: int
     total: int
+    preview: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

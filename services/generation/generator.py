@@ -26,6 +26,7 @@ from services.generation.memory import (
     needed_bytes,
     release_memory,
 )
+from services.generation.preview import Previewer
 from services.generation.prompts import PromptEmbeddings, encode_prompts, find_unknown_words
 from services.generation.sampling import sample
 from services.generation.smaller_size import fits, smaller_sizes
@@ -109,13 +110,17 @@ class Generator:
         with self._timed(timings, "encode_prompt"):
             embeddings = self._encode_prompts(model, request)
         with self._timed(timings, "denoise"):
+            previewer = Previewer(pipe, self._device, may_decode=model.placement.offload == "none")
             latents = sample(
                 pipe,
                 embeddings,
                 params,
                 device=self._device,
-                on_step=lambda step: on_progress(Progress(request.job_id, step, params.num_inference_steps)),
+                on_step=lambda step: on_progress(
+                    Progress(request.job_id, step, params.num_inference_steps, previewer.take())
+                ),
                 is_cancelled=is_cancelled,
+                on_estimate=previewer.offer,
             )
         video, thumbnail = self._decode_and_encode(model, request, latents, timings, is_cancelled)
         return Completed(

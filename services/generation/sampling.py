@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
 from models.video import VideoParams
 from services.execution.executor import ExecutionFailed, GenerationCancelled
+from services.generation.preview import estimate_clean
 from services.generation.prompts import PromptEmbeddings
 from services.generation.schedulers import make_scheduler
 
@@ -20,6 +22,7 @@ def sample(
     device: torch.device,
     on_step: Callable[[int], None],
     is_cancelled: Callable[[], bool],
+    on_estimate: Callable[[Callable[[], torch.Tensor]], None] | None = None,
 ) -> torch.Tensor:
     """Denoise one clip's latents ``[1, C, T, H / 8, W / 8]``.
 
@@ -31,6 +34,8 @@ def sample(
 
     Args:
         on_step: Told the number of finished steps: 0 at the start, ``num_inference_steps`` at the end.
+        on_estimate: Given, before each ``on_step`` but the first, a function that computes the middle frame
+            without its noise, see ``estimate_clean``.
 
     Raises:
         GenerationCancelled: ``is_cancelled`` answered True.
@@ -67,6 +72,8 @@ def sample(
         is_last = index == len(timesteps) - 1
         if is_last or (index + 1 > warmup and (index + 1) % scheduler.order == 0):
             finished += 1
+            if on_estimate is not None:
+                on_estimate(partial(estimate_clean, scheduler, inputs[:1], prediction, timestep))
             on_step(finished)
     if not torch.isfinite(latents).all():
         raise ExecutionFailed(
