@@ -75,9 +75,13 @@ def _configuration() -> tuple[Settings, Credentials]:
             f"T2V_ROLE={settings.role} shares a database with other processes: set MONGO_URI", MISCONFIGURED
         )
     try:
-        Catalogue.create(chosen_model(settings))
+        catalogue = Catalogue.create(chosen_model(settings))
     except ValueError as error:
         raise CannotStart(f"T2V_MODEL: {error}", MISCONFIGURED) from None
+    try:
+        catalogue.with_aliases(settings.aliases)
+    except ValueError as error:
+        raise CannotStart(f"T2V_MODEL_ALIASES: {error}", MISCONFIGURED) from None
     return settings, credentials
 
 

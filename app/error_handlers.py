@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from app.openai_errors import translated
 from models.responses import ErrorBody, ErrorEnvelope
 from services.errors import ErrorType, ServiceError
 
@@ -17,6 +18,14 @@ _CODES = {"extra_forbidden": "unknown_parameter", "missing": "missing_parameter"
 _SHOWN_PROBLEMS = 5
 # More of the request may come that nobody reads.
 _CLOSE = {"Connection": "close"}
+
+
+class BodyTooLarge(HTTPException):
+    """Raised while a body is read, where FastAPI lets nothing else pass."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(413)
+        self.max_bytes = max_bytes
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -44,8 +53,8 @@ def internal_error() -> JSONResponse:
     return envelope(500, "server_error", "internal_error", "The service failed; its log has the details.")
 
 
-def body_too_large() -> JSONResponse:
-    message = "The body is larger than 1 MiB."
+def body_too_large(max_bytes: int) -> JSONResponse:
+    message = f"The body is larger than {max_bytes // 2**20} MiB."
     return envelope(413, "invalid_request_error", "body_too_large", message, headers=_CLOSE)
 
 
@@ -59,14 +68,15 @@ def request_timeout() -> JSONResponse:
     return envelope(408, "invalid_request_error", "request_timeout", message, headers=_CLOSE)
 
 
-async def _service_error(_request: Request, error: ServiceError) -> Response:
-    return envelope(
-        error.status, error.type, error.code, error.message, param=error.param, headers=error.headers
-    )
+async def _service_error(request: Request, error: ServiceError) -> Response:
+    status, error_type = translated(request.url.path, error.status, error.type, error.code)
+    return envelope(status, error_type, error.code, error.message, param=error.param, headers=error.headers)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     path, method = request.url.path[:200], request.method
+    if isinstance(error, BodyTooLarge):
+        return body_too_large(error.max_bytes)
     match error.status_code:
         case 404:
             return envelope(404, "not_found_error", "route_not_found", f"There is nothing at {path}.")
@@ -78,8 +88,6 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
             )
         case 408:
             return request_timeout()
-        case 413:
-            return body_too_large()
         case status if status < 500:
             return envelope(
                 status, "invalid_request_error", "invalid_request", str(error.detail), headers=error.headers
@@ -91,6 +99,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 async def _validation_error(request: Request, error: RequestValidationError) -> Response:
     problems = error.errors()
     first = problems[0]
+    invalid, error_type = translated(request.url.path, 422, "invalid_request_error", "invalid_value")
     if first["type"] == "json_invalid":
         message = f"The body is not valid JSON: {first['ctx']['error']} at character {first['loc'][-1]}."
         return envelope(400, "invalid_request_error", "invalid_json", message)
@@ -98,12 +107,12 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
         if first["type"] != "missing" and not _is_json(request.headers.get("content-type", "")):
             message = "The body must be JSON, sent with Content-Type: application/json."
             return envelope(415, "invalid_request_error", "unsupported_media_type", message)
-        return envelope(422, "invalid_request_error", "invalid_body", "The body must be a JSON object.")
+        return envelope(invalid, error_type, "invalid_body", "The body must be a JSON object.")
     shown = [f"{_param(problem['loc'])}: {_sentence(problem)}" for problem in problems[:_SHOWN_PROBLEMS]]
     if len(problems) > _SHOWN_PROBLEMS:
         shown.append(f"and {len(problems) - _SHOWN_PROBLEMS} more")
     code = _CODES.get(first["type"], "invalid_value")
-    return envelope(422, "invalid_request_error", code, "; ".join(shown) + ".", param=_param(first["loc"]))
+    return envelope(invalid, error_type, code, "; ".join(shown) + ".", param=_param(first["loc"]))
 
 
 def _sentence(problem: Mapping[str, Any]) -> str:

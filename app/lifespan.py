@@ -32,6 +32,7 @@ from services.mongo import Database, open_database
 from services.open_answers import OpenAnswers
 from services.presenting import Presenter
 from services.rate_limits import RateLimits, open_rate_limits
+from services.spritesheets import Spritesheets
 from services.videos import VideoService
 from services.watching import Watcher
 
@@ -54,6 +55,7 @@ class State(TypedDict):
     hub: EventHub
     catalogue: Catalogue
     files: FileStore
+    spritesheets: Spritesheets
     videos: VideoService
     presenter: Presenter
     watcher: Watcher
@@ -80,7 +82,7 @@ async def open_services(
     """
     closing, hurry = asyncio.Event(), asyncio.Event()
     mongo = credentials.mongo.get_secret_value() if credentials.mongo else None
-    catalogue = Catalogue.create(chosen_model(settings))
+    catalogue = Catalogue.create(chosen_model(settings)).with_aliases(settings.aliases)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(mongo, settings.database, settings.data_dir))
         presence = DatabasePresence(database)
@@ -118,6 +120,7 @@ async def open_services(
             hub=hub,
             catalogue=catalogue,
             files=files,
+            spritesheets=Spritesheets(files),
             videos=VideoService(
                 store,
                 files,

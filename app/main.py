@@ -18,9 +18,12 @@ from app.settings import Settings, listed
 from app.trusted_hosts import TrustedHosts
 from authentication import Credentials
 from models.responses import ErrorEnvelope
-from routers import dependencies, health, jobs, keys, metrics, models, videos
+from routers import dependencies, health, jobs, keys, metrics, models, openai_videos, videos
+from routers.variants import SPRITESHEET
 
 MAX_BODY_BYTES = 2**20
+# No model takes an image, but who sends one along is to learn that, not that it is large.
+MAX_UPLOAD_BYTES = {"/v1/videos": 8 * 2**20}
 VERSION = "0.1.0"
 
 _DESCRIPTION = """\
@@ -46,7 +49,9 @@ _EXPOSED_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    SPRITESHEET,
     REQUEST_ID,
+    openai_videos.POLL_AFTER,
 )
 
 
@@ -75,7 +80,14 @@ def create_app(
         responses={422: {"model": ErrorEnvelope}},
     )
     add_error_handlers(app)
-    for router in (videos.router, jobs.router, models.router, keys.router, health.router):
+    for router in (
+        videos.router,
+        jobs.router,
+        models.router,
+        openai_videos.router,
+        keys.router,
+        health.router,
+    ):
         needs_database = router not in (health.router, models.router)
         guard = [Depends(dependencies.require_database)] if needs_database else []
         app.include_router(router, dependencies=guard)
@@ -83,7 +95,12 @@ def create_app(
         app.include_router(metrics.router)
     if settings.docs:
         add_docs(app)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, max_seconds=settings.client_timeout_seconds)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=MAX_BODY_BYTES,
+        max_seconds=settings.client_timeout_seconds,
+        uploads=MAX_UPLOAD_BYTES,
+    )
     app.add_middleware(HeaderLimit)
     if (hosts := settings.answers_to) is not None:
         app.add_middleware(TrustedHosts, hosts=hosts)

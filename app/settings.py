@@ -13,6 +13,7 @@ from authentication import ApiKeys
 from services.rate_limits import parse_rate_limit
 
 _SIGNING_KEY_CHARS = 32
+_ALIAS = re.compile(r"[^\s=]{1,200}\s*=\s*[^\s=]+")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
@@ -52,6 +53,9 @@ class Settings(BaseSettings):
 
     # What it runs
     model: str = Field("auto", description="A catalogue name, a folder in diffusers layout, or auto.")
+    model_aliases: str = Field(
+        "", description="Other names of models, as in sora-2=zeroscope_v2_576w, comma-separated."
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     offload: Literal["auto", "none", "model", "sequential"] = "auto"
@@ -110,6 +114,12 @@ class Settings(BaseSettings):
         return ApiKeys.parse(self.api_keys.get_secret_value())
 
     @property
+    def aliases(self) -> dict[str, str]:
+        """Models by their other names."""
+        pairs = (entry.partition("=") for entry in listed(self.model_aliases))
+        return {alias.strip(): name.strip() for alias, _, name in pairs}
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address it listens on."""
         if self.host == "localhost":
@@ -128,6 +138,14 @@ class Settings(BaseSettings):
         if self.is_loopback or self.trusted_hosts:
             return [self.host, *listed(self.trusted_hosts)]
         return None
+
+    @field_validator("model_aliases")
+    @classmethod
+    def _pairs(cls, value: str) -> str:
+        for place, entry in enumerate(listed(value), start=1):
+            if not _ALIAS.fullmatch(entry):
+                raise ValueError(f"entry {place} is not of the form name=model")
+        return value
 
     @field_validator("rate_limit")
     @classmethod

@@ -83,6 +83,7 @@ class Job(BaseModel):
     unknown_words: list[str] = Field(default_factory=list)
     metadata: dict[str, str] = Field(default_factory=dict)
     retry_of: str | None = None
+    remix_of: str | None = None
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None

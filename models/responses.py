@@ -33,12 +33,13 @@ class JobResponse(BaseModel):
     unknown_words: list[str]
     metadata: dict[str, str]
     retry_of: str | None = None
+    remix_of: str | None = None
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
     expires_at: datetime | None = None
     file_expired: bool = False
-    urls: dict[str, str] = Field(description="Paths of the record, the clip, the thumbnail and the events.")
+    urls: dict[str, str] = Field(description="Paths of the record, the events, the clip and its pictures.")
 
 
 class JobList(BaseModel):

@@ -58,7 +58,9 @@ class VideoCreate(BaseModel):
         description="Higher goes first. Below 0 gives way to all others; above 0 needs the scope `admin`.",
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
-        default_factory=dict, max_length=MAX_METADATA_ENTRIES, description="The caller's own pairs, kept with the job."
+        default_factory=dict,
+        max_length=MAX_METADATA_ENTRIES,
+        description="The caller's own pairs, kept with the job.",
     )
 
 

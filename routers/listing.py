@@ -29,11 +29,17 @@ def _iso_8601(value: object) -> object:
 Time = Annotated[datetime, BeforeValidator(_iso_8601)]
 
 
-class VideoFilters(BaseModel):
+class Paging(BaseModel):
     """Unknown parameters are refused: a misspelt filter would silently list everything."""
 
     model_config = ConfigDict(extra="forbid")
 
+    limit: int = Field(20, ge=1, le=100, description="Entries on a page.")
+    after: JobId | None = Field(None, description="The last id of the page before.")
+    order: Literal["asc", "desc"] = Field("desc", description="By time of creation.")
+
+
+class VideoFilters(Paging):
     model: str | None = Field(None, max_length=200, description="Only this model's.")
     q: str | None = Field(
         None,
@@ -44,15 +50,13 @@ class VideoFilters(BaseModel):
     )
     created_after: Time | None = Field(None, description="ISO 8601; UTC where no zone is given.")
     created_before: Time | None = Field(None, description="ISO 8601; UTC where no zone is given.")
-    limit: int = Field(20, ge=1, le=100, description="Entries on a page.")
-    after: JobId | None = Field(None, description="The last id of the page before.")
-    order: Literal["asc", "desc"] = Field("desc", description="By time of creation.")
 
 
 class JobFilters(VideoFilters):
     status: JobStatus | None = Field(None, description="Only jobs in this status.")
 
 
+PageQuery = Annotated[Paging, Query()]
 VideoQuery = Annotated[VideoFilters, Query()]
 JobsQuery = Annotated[JobFilters, Query()]
 

@@ -9,10 +9,10 @@ from models.job import JobStatus
 from models.responses import JobList, JobResponse, VideoLink
 from models.video import VideoCreate
 from routers.admission import ADMITTED, HeldAnswers, require_priority
-from routers.dependencies import Answers, Caller, Files, Links, Owner, Present, Videos, Viewer, Watch, errors
+from routers.dependencies import Answers, Caller, Links, Owner, Present, Videos, Viewer, Watch, errors
 from routers.listing import VideoQuery, list_jobs
 from routers.negotiation import prefers_json, wait_seconds
-from routers.serving import serve_file
+from routers.variants import SPRITESHEET, ClipsOf, Variant
 from services.links import MAX_EXPIRES_IN
 
 MAX_WAIT_SECONDS = 300
@@ -49,6 +49,21 @@ _IMAGE_ANSWERS: Answers = {
     200: {"description": "The image.", "content": {"image/webp": _BINARY}},
     206: {"description": "The bytes that `Range` asks for.", "content": {"image/webp": _BINARY}},
     304: {"description": "The image is the one the caller has."},
+}
+_SPRITESHEET_ANSWERS: Answers = {
+    200: _IMAGE_ANSWERS[200]
+    | {
+        "headers": {
+            SPRITESHEET: {
+                "description": (
+                    "The grid: `columns`, `rows`, `tiles`, and `width` and `height` of one tile in pixels."
+                ),
+                "schema": {"type": "string"},
+            }
+        }
+    },
+    206: _IMAGE_ANSWERS[206],
+    304: _IMAGE_ANSWERS[304],
 }
 
 
@@ -122,7 +137,7 @@ async def get_video(
     viewer: Viewer,
     videos: Videos,
     presenter: Present,
-    files: Files,
+    clips: ClipsOf,
     download: Annotated[bool, Query(description="Answer as a file to save.")] = False,
     accept: Annotated[str | None, Header(description="`application/json` gives the job's record.")] = None,
 ) -> Response:
@@ -135,15 +150,7 @@ async def get_video(
             media_type="application/json",
             headers={"Vary": "Accept", "Cache-Control": "no-store"},
         )
-    video = videos.require_video(job)
-    disposition = "attachment" if download else "inline"
-    return await serve_file(
-        request,
-        files.video_path(job.id, job.fence),
-        media_type="video/mp4",
-        etag=video.sha256,
-        headers={"Content-Disposition": f'{disposition}; filename="{job.id}.mp4"', "Vary": "Accept"},
-    )
+    return await clips.serve(request, job, Variant.VIDEO, download=download)
 
 
 @router.head("/videos/{id}/thumbnail", include_in_schema=False)
@@ -154,16 +161,28 @@ async def get_video(
     response_class=Response,
     responses=_IMAGE_ANSWERS | errors(401, 403, 404, 409, 410, 412, 416, 422, 503),
 )
-async def get_thumbnail(id: str, request: Request, viewer: Viewer, videos: Videos, files: Files) -> Response:
-    job = await videos.get(id, viewer)
-    video = videos.require_video(job)
-    return await serve_file(
-        request,
-        files.thumbnail_path(job.id, job.fence),
-        media_type="image/webp",
-        etag=f"{video.sha256}-thumbnail",
-        headers={"Content-Disposition": f'inline; filename="{job.id}.webp"'},
-    )
+async def get_thumbnail(
+    id: str, request: Request, viewer: Viewer, videos: Videos, clips: ClipsOf
+) -> Response:
+    return await clips.serve(request, await videos.get(id, viewer), Variant.THUMBNAIL)
+
+
+@router.head("/videos/{id}/spritesheet", include_in_schema=False)
+@router.get(
+    "/videos/{id}/spritesheet",
+    name="spritesheet",
+    summary="Get all of a clip in one picture",
+    response_class=Response,
+    responses=_SPRITESHEET_ANSWERS | errors(401, 403, 404, 409, 410, 412, 416, 422, 503),
+)
+async def get_spritesheet(
+    id: str, request: Request, viewer: Viewer, videos: Videos, clips: ClipsOf
+) -> Response:
+    """Its frames in a grid, in order of time, row by row; made when first asked for.
+
+    Of clips with more than 64 frames 64 are shown, evenly spread.
+    """
+    return await clips.serve(request, await videos.get(id, viewer), Variant.SPRITESHEET)
 
 
 @router.post(
@@ -179,7 +198,7 @@ async def create_link(
 ) -> VideoLink:
     """A link to the clip that needs no key until it expires, as `<video src>` wants it.
 
-    Its query opens `/videos/{id}/thumbnail` too.
+    Its query opens `/videos/{id}/thumbnail` and `/videos/{id}/spritesheet` too.
     """
     videos.require_video(await videos.get(id, owner))
     expires, signature = links.sign(id, expires_in)

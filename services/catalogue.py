@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 
@@ -194,10 +195,16 @@ _ENTRIES = (
 class Catalogue:
     """The models by name, and which of them answers a request that names none."""
 
-    def __init__(self, entries: Mapping[str, CatalogueEntry], default: str) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, CatalogueEntry],
+        default: str,
+        aliases: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         if default not in entries:
             raise ValueError(f"model {default!r} is not in the catalogue: {', '.join(entries)}, or a folder")
         self._entries = dict(entries)
+        self._aliases = dict(aliases)
         self.default = default
 
     @classmethod
@@ -223,7 +230,19 @@ class Catalogue:
         return iter(self._entries.values())
 
     def get(self, name: str) -> CatalogueEntry | None:
-        return self._entries.get(name)
+        return self._entries.get(self._aliases.get(name, name))
+
+    def with_aliases(self, aliases: Mapping[str, str]) -> "Catalogue":
+        """The same models, each also under the names that stand for it.
+
+        Raises ValueError for an alias of no model, and for one that is a model's own name.
+        """
+        for alias, name in aliases.items():
+            if name not in self._entries:
+                raise ValueError(f"{alias} stands for {name!r}; the models are {', '.join(self._entries)}")
+            if alias in self._entries:
+                raise ValueError(f"{alias} is a model of its own")
+        return Catalogue(self._entries, self.default, aliases)
 
     @property
     def default_entry(self) -> CatalogueEntry:

@@ -1,9 +1,10 @@
-"""MP4s and thumbnails on disk, by job and fence. Nothing half-written is ever under its final name."""
+"""MP4s and their pictures on disk, by job and fence. Nothing half-written is ever under its final name."""
 
 import errno
 import hashlib
 import os
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -14,7 +15,7 @@ import av
 
 from models.video import Video
 
-_NAME = re.compile(r"^(?P<job_id>[A-Za-z0-9_]+)\.(?P<fence>\d+)\.(?P<kind>mp4|webp)$")
+_NAME = re.compile(r"^(?P<job_id>[A-Za-z0-9_]+)\.(?P<fence>\d+)\.(?P<kind>mp4|webp|sheet\.webp)$")
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -36,7 +37,10 @@ class StoredFile(NamedTuple):
 
 
 class FileStore:
-    """A folder of ``<job id>.<fence>.mp4`` and ``.webp``. All methods block: call them in a thread."""
+    """A folder of ``<job id>.<fence>.mp4``, ``.webp`` and ``.sheet.webp``.
+
+    All methods block: call them in a thread.
+    """
 
     def __init__(self, folder: Path, budget_bytes: int) -> None:
         self._folder = folder
@@ -48,6 +52,9 @@ class FileStore:
 
     def thumbnail_path(self, job_id: str, fence: int) -> Path:
         return self._path(job_id, fence, "webp")
+
+    def spritesheet_path(self, job_id: str, fence: int) -> Path:
+        return self._path(job_id, fence, "sheet.webp")
 
     def publish(self, job_id: str, fence: int, video: bytes, thumbnail: bytes) -> Video:
         """Store a clip durably and return its facts.
@@ -73,14 +80,34 @@ class FileStore:
             raise
         return facts
 
+    def add_spritesheet(self, job_id: str, fence: int, spritesheet: bytes) -> Path:
+        """Store what was made from a clip, and return where.
+
+        Raises:
+            FileNotFoundError: the clip is gone; nothing is stored.
+            StorageFull: there is no room; nothing is stored.
+        """
+        path = self.spritesheet_path(job_id, fence)
+        try:
+            self._write(path, spritesheet)
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise StorageFull("no space is left for the spritesheet") from error
+            raise
+        if not self.video_path(job_id, fence).exists():
+            path.unlink(missing_ok=True)
+            raise FileNotFoundError(f"the clip of {job_id} is gone")
+        return path
+
     def delete(self, job_id: str, fence: int | None = None) -> None:
-        """Delete a clip and its thumbnail, or all of a job's if ``fence`` is None. Missing files are fine."""
+        """Delete a clip and its pictures, or all of a job's if ``fence`` is None. Missing files are fine."""
         fences = (
             [fence] if fence is not None else [file.fence for file in self.stored() if file.job_id == job_id]
         )
         for number in fences:
             self.video_path(job_id, number).unlink(missing_ok=True)
             self.thumbnail_path(job_id, number).unlink(missing_ok=True)
+            self.spritesheet_path(job_id, number).unlink(missing_ok=True)
 
     def stored(self) -> Iterator[StoredFile]:
         """What lies in the store, in no order."""
@@ -130,7 +157,8 @@ class FileStore:
             yield from entries
 
     def _write(self, path: Path, data: bytes) -> None:
-        part = path.with_name(path.name + ".part")
+        # Two processes may make the same spritesheet at once.
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         try:
             with part.open("wb") as file:
                 file.write(data)

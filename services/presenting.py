@@ -38,4 +38,5 @@ def _urls(job: Job) -> dict[str, str]:
         "events": f"/jobs/{job.id}/events",
         "video": f"/videos/{job.id}",
         "thumbnail": f"/videos/{job.id}/thumbnail",
+        "spritesheet": f"/videos/{job.id}/spritesheet",
     }

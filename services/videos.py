@@ -52,7 +52,14 @@ class VideoService:
         self._max_queued_per_owner = max_queued_per_owner
         self._observer = observer
 
-    async def create(self, owner: str, request: VideoCreate, idempotency_key: str | None = None) -> Created:
+    async def create(
+        self,
+        owner: str,
+        request: VideoCreate,
+        idempotency_key: str | None = None,
+        *,
+        remix_of: str | None = None,
+    ) -> Created:
         """Queue a job. A key that was used before gives the job it was used for.
 
         Raises:
@@ -64,7 +71,7 @@ class VideoService:
         params = complete_params(request, entry)
         job_id = new_job_id()
         if idempotency_key is not None:
-            fingerprint = _fingerprint(request)
+            fingerprint = _fingerprint(request, remix_of)
             job_id, kept = await self._store.idempotency_keys.reserve(
                 owner, idempotency_key, fingerprint, job_id
             )
@@ -77,7 +84,9 @@ class VideoService:
             if (existing := await self._store.get(job_id, owner=owner)) is not None:
                 return Created(existing, replayed=True)
         await self._require_room(owner)
-        job = _new_job(job_id, owner, entry.name, params, request.metadata, request.priority)
+        job = _new_job(
+            job_id, owner, entry.name, params, request.metadata, request.priority, remix_of=remix_of
+        )
         try:
             job = await self._queue(job)
         except DuplicateJob:
@@ -103,6 +112,26 @@ class VideoService:
             new_job_id(), owner, old.model, old.params, old.metadata, min(old.priority, 0), retry_of=old.id
         )
         return await self._queue(job)
+
+    async def remix(
+        self, job_id: str, owner: str, prompt: str, idempotency_key: str | None = None
+    ) -> Created:
+        """Queue a completed job again with another prompt: all other parameters stay, the seed too.
+
+        A priority above 0 is not granted again. Raises as ``create`` does, and Conflict unless completed.
+        """
+        old = await self.get(job_id, owner)
+        if old.status is not JobStatus.COMPLETED:
+            raise Conflict(
+                f"The job is {old.status}; only a completed clip can be remixed.", code="not_remixable"
+            )
+        request = VideoCreate(
+            **old.params.model_dump() | {"prompt": prompt},
+            model=old.model,
+            metadata=old.metadata,
+            priority=min(old.priority, 0),
+        )
+        return await self.create(owner, request, idempotency_key, remix_of=old.id)
 
     async def get(self, job_id: str, owner: str | None) -> Job:
         """Raises NotFound for an unknown id, and for another owner's."""
@@ -184,7 +213,9 @@ def _new_job(
     params: VideoParams,
     metadata: dict[str, str],
     priority: int,
+    *,
     retry_of: str | None = None,
+    remix_of: str | None = None,
 ) -> Job:
     return Job(
         id=job_id,
@@ -195,11 +226,14 @@ def _new_job(
         priority=priority,
         metadata=metadata,
         retry_of=retry_of,
+        remix_of=remix_of,
         created_at=utc_now(),
     )
 
 
-def _fingerprint(request: VideoCreate) -> str:
+def _fingerprint(request: VideoCreate, remix_of: str | None) -> str:
     """Equal for bodies that say the same, whatever their key order and spacing."""
     said = request.model_dump(mode="json", exclude_unset=True)
+    if remix_of is not None:
+        said["remix_of"] = remix_of
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
