@@ -1,0 +1,259 @@
+"""What the job store's operations cost when its history is long.
+
+    python -m benchmarks.history [--server embedded|secantus|mongodb://…] [--jobs 100000] [--queued 100]
+
+Fills a new database with ended jobs of ten owners, makes some wait, then times what the service asks of the
+store, and prints the plan that the server explains for each query. A database at a URI is dropped afterwards.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import random
+import secrets
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pymongo import monitoring
+
+from models.job import Job, JobError, JobProgress, JobStatus
+from models.video import VideoParams
+from services.child_process import bound
+from services.ids import ulid_of
+from services.job_queries import SORT_ID
+from services.job_store import JobQuery, JobStore, new_job_id, utc_now
+from services.mongo import LOOPBACK, Database, connect, free_port, open_database
+
+OWNERS = 10
+BATCH = 200
+SERVER_START_SECONDS = 30.0
+COLOURS = ("red", "green", "blue", "yellow", "white", "black")
+SHAPES = ("circle", "square", "star", "triangle", "ring")
+ENDS = (JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class Finds(monitoring.CommandListener):
+    """Remembers the queries that the driver sends while it is told to."""
+
+    def __init__(self) -> None:
+        self.recording = False
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if self.recording and event.command_name == "find":
+            shown = ("find", "filter", "sort", "skip", "limit", "projection")
+            self.commands.append({name: event.command[name] for name in shown if name in event.command})
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Nothing to note."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Nothing to note."""
+
+
+@dataclass
+class Timed:
+    """One operation: what it is called, how it is done, how often."""
+
+    name: str
+    run: Callable[[], Awaitable[object]]
+    times: int = 20
+    milliseconds: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--server", default="embedded", help="embedded, secantus, or a connection string")
+    parser.add_argument("--jobs", type=int, default=100_000, help="ended jobs in the history")
+    parser.add_argument("--queued", type=int, default=100, help="jobs that wait")
+    parser.add_argument("--load-minutes", type=float, default=60, help="stop filling after so long")
+    arguments = parser.parse_args()
+    asyncio.run(measure(arguments.server, arguments.jobs, arguments.queued, arguments.load_minutes * 60))
+
+
+async def measure(server: str, jobs: int, queued: int, load_seconds: float) -> None:
+    finds = Finds()
+    monitoring.register(finds)
+    async with running(server) as database:
+        store = JobStore(database)
+        await store.create_indexes()
+        started = time.monotonic()
+        loaded = await fill(database, jobs, load_seconds)
+        print(f"{database.description}: {loaded} jobs loaded in {time.monotonic() - started:.0f} s\n")
+        for number in range(queued):
+            await store.insert(new_job(f"owner-{number % OWNERS}"))
+        print("| operation | median ms | worst ms |\n|---|---|---|")
+        plans = []
+        for timed in await operations(store):
+            finds.recording, finds.commands = True, []
+            await timed.run()  # also warms the server's caches
+            finds.recording = False
+            plans += [(timed.name, command) for command in finds.commands[:3]]
+            for _ in range(timed.times):
+                begun = time.perf_counter()
+                await timed.run()
+                timed.milliseconds.append((time.perf_counter() - begun) * 1000)
+            median, worst = statistics.median(timed.milliseconds), max(timed.milliseconds)
+            print(f"| {timed.name} | {median:.1f} | {worst:.1f} |", flush=True)
+        print()
+        for name, command in plans:
+            print(f"{name}: {shown(command)}\n    {await plan(database, command)}")
+
+
+async def operations(store: JobStore) -> list[Timed]:
+    oldest = await store.list(JobQuery(owner="owner-3", order="asc", limit=100))
+    newest = await store.list(JobQuery(owner="owner-3", limit=1))
+    began, ended = oldest.jobs[0].created_at, newest.jobs[0].created_at
+    deep = f"video_{ulid_of(began + (ended - began) / 2)}"
+    waiting = await store.list(JobQuery(owner="owner-3", status=JobStatus.QUEUED, limit=1))
+
+    async def create() -> None:
+        await store.has_queued(500, owner="owner-3")
+        await store.has_queued(1000)
+        await store.insert(new_job("owner-3"))
+
+    async def claim_and_end() -> None:
+        job = await store.claim("benchmark", 30)
+        if job is None:
+            raise SystemExit("nothing waits: take a greater --queued")
+        await store.fail(job, JobError(code="timeout", message="measured"))
+
+    def listing(**fields: Any) -> Callable[[], Awaitable[object]]:
+        return lambda: store.list(JobQuery(owner="owner-3", **fields))
+
+    return [
+        Timed("create, with both queue limits", create),
+        Timed("claim, with the write of its end", claim_and_end),
+        Timed("get", lambda: store.get(oldest.jobs[0].id, owner="owner-3")),
+        Timed("queue position", lambda: store.count_queued(limit=1000, before=waiting.jobs[0].place)),
+        Timed("first page", listing()),
+        Timed("deep page, from the middle", listing(after=deep)),
+        Timed("last page", listing(after=oldest.jobs[-1].id)),
+        Timed("filtered by status", listing(status=JobStatus.FAILED)),
+        Timed("filtered by status and model", listing(status=JobStatus.FAILED, model="demo"), 5),
+        Timed("filtered by the first seconds", listing(created_before=began + timedelta(seconds=2)), 3),
+        Timed("searched, found on the first page", listing(q="BLUE STAR")),
+        Timed("searched, found nowhere", listing(q="purple"), 3),
+        Timed("average seconds of a model", lambda: store.average_seconds("demo")),
+        Timed("oldest records, for the janitor", lambda: store.oldest(before=deep, after=None, limit=100)),
+    ]
+
+
+def new_job(owner: str, **fields: Any) -> Job:
+    params = VideoParams(
+        prompt=f"a {random.choice(COLOURS)} {random.choice(SHAPES)} moving left",
+        negative_prompt="",
+        width=64,
+        height=64,
+        num_frames=8,
+        fps=8,
+        num_inference_steps=20,
+        guidance_scale=4.0,
+        scheduler="dpm++",
+        seed=1,
+    )
+    values: dict[str, Any] = {
+        "id": new_job_id(),
+        "owner": owner,
+        "model": "demo",
+        "params": params,
+        "progress": JobProgress(total=20),
+        "created_at": utc_now(),
+    }
+    return Job(**(values | fields))
+
+
+async def fill(database: Database, jobs: int, load_seconds: float) -> int:
+    """Insert ended jobs in batches, past the store: filling is not what is measured."""
+    deadline = time.monotonic() + load_seconds
+    for start in range(0, jobs, BATCH):
+        batch = []
+        for number in range(start, min(start + BATCH, jobs)):
+            now = utc_now()
+            job = new_job(
+                f"owner-{number % OWNERS}",
+                status=random.choice(ENDS),
+                started_at=now,
+                completed_at=now + timedelta(seconds=1),
+            )
+            token = f"w_{secrets.token_hex(12)}"
+            batch.append(job.to_document() | {"write_token": token, SORT_ID: job.id})
+        await database.collection("jobs").insert_many(batch)
+        if time.monotonic() > deadline:
+            return start + len(batch)
+    return jobs
+
+
+@contextlib.asynccontextmanager
+async def running(server: str) -> AsyncIterator[Database]:
+    """An empty database on the server."""
+    name = f"history_{secrets.token_hex(4)}"
+    with tempfile.TemporaryDirectory() as folder:
+        if server == "embedded":
+            async with open_database(None, name, Path(folder)) as database:
+                yield database
+        elif server == "secantus":
+            async with secantus(Path(folder)) as uri, connect(uri, name) as database:
+                yield database
+        else:
+            async with connect(server, name) as database:
+                try:
+                    yield database
+                finally:
+                    await database.motor.client.drop_database(name)
+
+
+@contextlib.asynccontextmanager
+async def secantus(folder: Path) -> AsyncIterator[str]:
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "secantus", "--host", LOOPBACK, "--port", str(port)),
+        *("--storage-path", str(folder / "data"), "--cache-size", "512M", "--log-level", "WARNING"),
+    ]
+    process = await asyncio.create_subprocess_exec(*bound(command), start_new_session=True)
+    try:
+        async with asyncio.timeout(SERVER_START_SECONDS):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection(LOOPBACK, port)
+                    writer.close()
+                    break
+                await asyncio.sleep(0.05)
+        yield f"mongodb://{LOOPBACK}:{port}"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def plan(database: Database, command: dict[str, Any]) -> str:
+    """The steps of the plan that the server would choose, outermost first."""
+    answer = await database.motor.command("explain", command, verbosity="queryPlanner")
+    winning = answer["queryPlanner"]["winningPlan"]
+    if isinstance(winning, list):  # SQLite's
+        return "; ".join(step["detail"] for step in winning)
+    steps, step = [], winning.get("queryPlan", winning)
+    while step is not None:
+        index = f" {step['indexName']}" if "indexName" in step else ""
+        steps.append(f"{step.get('stage', '?')}{index}")
+        step = step.get("inputStage")
+    return " ← ".join(steps)
+
+
+def shown(command: dict[str, Any]) -> str:
+    parts = [str(dict(command["filter"]))]
+    if command.get("sort"):
+        parts.append(f"sort {dict(command['sort'])}")
+    return " ".join([*parts, *(f"{name} {command[name]}" for name in ("skip", "limit") if command.get(name))])
+
+
+if __name__ == "__main__":
+    main()
