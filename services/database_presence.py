@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+from pymongo.topology_description import TopologyDescription
+
 from services.database_errors import DatabaseUnavailable, reachable
 from services.mongo import Database
 
@@ -27,7 +29,8 @@ class DatabasePresence:
 
     def require(self) -> None:
         """Raises DatabaseUnavailable while the database is away."""
-        if self._database.motor.client.topology_description.has_writable_server():
+        topology: TopologyDescription = self._database.motor.client.delegate.topology_description
+        if topology.has_writable_server():
             self._away_since = None
             return
         now = time.monotonic()

@@ -72,11 +72,18 @@ class Child:
         self._process.terminate()
         return await asyncio.to_thread(self._process.wait, grace_seconds)
 
+    def down(self) -> None:
+        """kill -9, and no new start until ``up``."""
+        self.destroy()
+
+    def up(self) -> None:
+        self.start()
+        self._stopping = False
+
     async def restart(self) -> int:
         """SIGTERM, then a new start. The exit status."""
         status = await self.stop()
-        self.start()
-        self._stopping = False
+        self.up()
         return status
 
     def destroy(self) -> None:
