@@ -15,9 +15,9 @@ _DRAINED_FACTOR = 8
 class BodyLimit:
     """Lets at most ``max_bytes`` through, and waits at most ``max_seconds`` for all of it.
 
-    A body that declares more is read to its end, up to eight times the limit, before it is refused: a client
-    that is cut off while it still sends may never see the answer. ``uploads`` are paths with limits of their
-    own, in bytes: whoever answers there keeps no more of the body in memory than ``max_bytes``.
+    A body that declares more is read to its end, up to eight times ``max_bytes``, before it is refused: a
+    client that is cut off while it still sends may never see the answer. ``uploads`` are paths with limits of
+    their own, in bytes, twice of which are read: whoever answers there keeps at most ``max_bytes`` in memory.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class BodyLimit:
         max_bytes = self._uploads.get(scope["path"], self._max_bytes)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and (len(declared) > 18 or int(declared) > max_bytes):
-            await self._drain(receive, deadline)
+            await self._drain(receive, deadline, max_bytes)
             await body_too_large(max_bytes)(scope, receive, send)
             return
         received, more_body = 0, True
@@ -53,17 +53,17 @@ class BodyLimit:
             more_body = message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > max_bytes:
-                await self._drain(receive, deadline)
+                await self._drain(receive, deadline, max_bytes)
                 raise BodyTooLarge(max_bytes)
             return message
 
         await self._app(scope, receive_at_most, send)
 
-    async def _drain(self, receive: Receive, deadline: float) -> None:
+    async def _drain(self, receive: Receive, deadline: float, max_bytes: int) -> None:
         drained = 0
         try:
             async with asyncio.timeout_at(deadline):
-                while drained < _DRAINED_FACTOR * self._max_bytes:
+                while drained < max(_DRAINED_FACTOR * self._max_bytes, 2 * max_bytes):
                     message = await receive()
                     drained += len(message.get("body", b""))
                     if message["type"] == "http.disconnect" or not message.get("more_body", False):
