@@ -10,7 +10,6 @@ from typing import Any
 import app.__main__ as start
 from app.lifespan import open_services
 from app.main import create_app
-from services.file_store import FileStore
 from services.job_store import JobStore
 from tests.chaos.points import reach
 
@@ -32,30 +31,51 @@ def between(method: Callable[..., Any], before: str | None, after: str | None) -
     return wrapped
 
 
+class WrittenInHalves:
+    """A file for writing that passes a point in the middle of each write."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> "WrittenInHalves":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data[: len(data) // 2])
+        self._file.flush()
+        reach("mid-write")
+        self._file.write(data[len(data) // 2 :])
+
+
 def wrap() -> None:
     store: Any = JobStore
     store.claim = between(JobStore.claim, None, "after-claim")
     store.complete = between(JobStore.complete, "before-compare-and-set", "after-compare-and-set")
     store.recover = between(JobStore.recover, "before-recovery", "after-recovery")
 
-    files: Any = FileStore
-    write, replace = FileStore._write, Path.replace
+    path: Any = Path
+    open_file, replace = Path.open, Path.replace
 
-    def write_in_halves(self: FileStore, path: Path, data: bytes) -> None:
-        path.with_name(path.name + ".part").write_bytes(data[: len(data) // 2])
-        reach("mid-write")
-        write(self, path, data)
+    def open_between(self: Path, *args: Any, **kwargs: Any) -> Any:
+        file = open_file(self, *args, **kwargs)
+        return WrittenInHalves(file) if self.suffix == ".part" else file
 
     def replace_between(self: Path, target: Path) -> Path:
         if self.suffix != ".part":
             return replace(self, target)
         reach("before-rename")
-        path = replace(self, target)
+        renamed = replace(self, target)
         reach("after-rename")
-        return path
+        return renamed
 
-    files._write = write_in_halves
-    Path.replace = replace_between  # type: ignore[assignment,method-assign]
+    path.open = open_between
+    path.replace = replace_between
 
     entry: Any = start
     generator = os.environ[GENERATOR]
