@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ from models.video import VideoParams
 from services.child_process import bound
 from services.ids import ulid_of
 from services.job_queries import SORT_ID
-from services.job_store import JobQuery, JobStore, new_job_id, utc_now
+from services.job_store import DatabaseUnavailable, JobQuery, JobStore, new_job_id, utc_now
 from services.mongo import LOOPBACK, Database, connect, free_port, open_database
 
 OWNERS = 10
 BATCH = 200
+YEAR = timedelta(days=365)
 SERVER_START_SECONDS = 30.0
 COLOURS = ("red", "green", "blue", "yellow", "white", "black")
 SHAPES = ("circle", "square", "star", "triangle", "ring")
@@ -67,6 +68,15 @@ class Timed:
     times: int = 20
     milliseconds: list[float] = field(default_factory=list)
 
+    async def measure(self, after_first: Callable[[], object]) -> None:
+        """Raises DatabaseUnavailable when the server takes longer than the service waits."""
+        await self.run()  # also warms the server's caches
+        after_first()
+        for _ in range(self.times):
+            begun = time.perf_counter()
+            await self.run()
+            self.milliseconds.append((time.perf_counter() - begun) * 1000)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -88,22 +98,24 @@ async def measure(server: str, jobs: int, queued: int, load_seconds: float) -> N
         await store.create_indexes()
         started = time.monotonic()
         loaded = await fill(database, jobs, load_seconds)
-        print(f"{database.description}: {loaded} jobs loaded in {time.monotonic() - started:.0f} s\n")
+        print(
+            f"{database.description}: {loaded} jobs loaded in {time.monotonic() - started:.0f} s\n",
+            flush=True,
+        )
         for number in range(queued):
             await store.insert(new_job(f"owner-{number % OWNERS}"))
         print("| operation | median ms | worst ms |\n|---|---|---|")
         plans = []
         for timed in await operations(store):
             finds.recording, finds.commands = True, []
-            await timed.run()  # also warms the server's caches
-            finds.recording = False
+            try:
+                await timed.measure(lambda: setattr(finds, "recording", False))
+            except DatabaseUnavailable:
+                print(f"| {timed.name} | given up | given up |", flush=True)
+            else:
+                median, worst = statistics.median(timed.milliseconds), max(timed.milliseconds)
+                print(f"| {timed.name} | {median:.1f} | {worst:.1f} |", flush=True)
             plans += [(timed.name, command) for command in finds.commands[:3]]
-            for _ in range(timed.times):
-                begun = time.perf_counter()
-                await timed.run()
-                timed.milliseconds.append((time.perf_counter() - begun) * 1000)
-            median, worst = statistics.median(timed.milliseconds), max(timed.milliseconds)
-            print(f"| {timed.name} | {median:.1f} | {worst:.1f} |", flush=True)
         print()
         for name, command in plans:
             print(f"{name}: {shown(command)}\n    {await plan(database, command)}")
@@ -140,12 +152,17 @@ async def operations(store: JobStore) -> list[Timed]:
         Timed("last page", listing(after=oldest.jobs[-1].id)),
         Timed("filtered by status", listing(status=JobStatus.FAILED)),
         Timed("filtered by status and model", listing(status=JobStatus.FAILED, model="demo"), 5),
-        Timed("filtered by the first seconds", listing(created_before=began + timedelta(seconds=2)), 3),
+        Timed("filtered by a day half a year ago", listing(**a_day(began + (ended - began) / 2))),
+        Timed("first page of an owner without jobs", lambda: store.list(JobQuery(owner="nobody"))),
         Timed("searched, found on the first page", listing(q="BLUE STAR")),
         Timed("searched, found nowhere", listing(q="purple"), 3),
         Timed("average seconds of a model", lambda: store.average_seconds("demo")),
         Timed("oldest records, for the janitor", lambda: store.oldest(before=deep, after=None, limit=100)),
     ]
+
+
+def a_day(at: datetime) -> dict[str, datetime]:
+    return {"created_after": at, "created_before": at + timedelta(days=1)}
 
 
 def new_job(owner: str, **fields: Any) -> Job:
@@ -173,17 +190,20 @@ def new_job(owner: str, **fields: Any) -> Job:
 
 
 async def fill(database: Database, jobs: int, load_seconds: float) -> int:
-    """Insert ended jobs in batches, past the store: filling is not what is measured."""
+    """Insert the ended jobs of a year in batches, past the store: filling is not what is measured."""
     deadline = time.monotonic() + load_seconds
+    first = utc_now() - YEAR
     for start in range(0, jobs, BATCH):
         batch = []
         for number in range(start, min(start + BATCH, jobs)):
-            now = utc_now()
+            at = first + YEAR * number / jobs
             job = new_job(
                 f"owner-{number % OWNERS}",
+                id=f"video_{ulid_of(at)[:-8]}{number:08}",
                 status=random.choice(ENDS),
-                started_at=now,
-                completed_at=now + timedelta(seconds=1),
+                created_at=at,
+                started_at=at,
+                completed_at=at + timedelta(seconds=1),
             )
             token = f"w_{secrets.token_hex(12)}"
             batch.append(job.to_document() | {"write_token": token, SORT_ID: job.id})

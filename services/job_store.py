@@ -21,7 +21,7 @@ from services import job_transitions
 from services.database_errors import DatabaseUnavailable, reachable, until_certain
 from services.idempotency_keys import IdempotencyKeys
 from services.ids import new_ulid
-from services.job_queries import BORN_AS, INDEXES, PLACE, SECOND, SORT_ID, JobPage, JobQuery
+from services.job_queries import BORN_AS, INDEXES, PLACE, SECOND, SORT_ID, JobPage, JobQuery, equal
 from services.mongo import Database
 from services.turns import Turns
 
@@ -128,7 +128,7 @@ class JobStore:
 
     async def has_queued(self, jobs: int, *, owner: str | None = None) -> bool:
         """Whether so many jobs wait, of ``owner`` where one is given."""
-        fields = {"status": JobStatus.QUEUED.value} | ({} if owner is None else {"owner": owner})
+        fields = equal(status=JobStatus.QUEUED.value, owner=owner)
         async with reachable():
             return bool(await self._jobs.find(fields, {"_id": 1}).skip(jobs - 1).limit(1).to_list(1))
 
@@ -177,7 +177,7 @@ class JobStore:
 
     async def average_seconds(self, model: str) -> float | None:
         """How long the model's last few jobs took from start to end; None when there were none."""
-        fields = {"model": model, "status": JobStatus.COMPLETED.value}
+        fields = equal(model=model, status=JobStatus.COMPLETED.value)
         jobs = await self._find(fields, [(SORT_ID, DESCENDING)], AVERAGED_JOBS)
         seconds = [
             (job.completed_at - job.started_at).total_seconds()

@@ -8,6 +8,7 @@ from pymongo import DESCENDING
 from models.job import Job, JobStatus
 from services.database_errors import reachable, until_certain
 from services.fair_queue import clock_id, place, seat, seats_of, turn_of
+from services.job_queries import equal
 from services.mongo import Database
 
 
@@ -68,7 +69,7 @@ class Turns:
         return 0 if clock is None else int(clock["turn"])
 
     async def _is_running(self, owner: str) -> bool:
-        fields = {"owner": owner, "status": JobStatus.IN_PROGRESS.value}
+        fields = equal(owner=owner, status=JobStatus.IN_PROGRESS.value)
         async with reachable():
             return await self._jobs.find_one(fields, {"_id": 1}) is not None
 

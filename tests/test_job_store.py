@@ -4,7 +4,8 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pymongo.uri_parser import parse_uri
 
 from models.job import Job, JobError, JobProgress, JobStatus, Timings
 from models.video import Video
+from services.ids import ulid_of
 from services.job_store import DatabaseUnavailable, DuplicateJob, JobQuery, JobStore, new_job_id, utc_now
 from services.mongo import Database, connect, free_port
 from tests.jobs import queued_job
@@ -194,6 +196,27 @@ async def test_times_are_compared_to_the_millisecond(store: JobStore) -> None:
         page = await store.list(query)
         assert [job.id for job in page.jobs] == [job.id for job in jobs[1:4]][:limit]
         assert page.has_more == (limit < 3)
+
+
+async def test_times_and_pages_narrow_by_id_too(store: JobStore) -> None:
+    now = utc_now()
+    days = (30, 20, 10, 5, 0)
+    jobs = []
+    for ago in days:
+        at = now - timedelta(days=ago)
+        jobs.append(await store.insert(queued_job(id=f"video_{ulid_of(at)}", created_at=at)))
+    # Reserved a day before it was made, as for an Idempotency-Key.
+    late = await store.insert(
+        queued_job(id=f"video_{ulid_of(now - timedelta(days=16))}", created_at=now - timedelta(days=15))
+    )
+    between = JobQuery(created_after=now - timedelta(days=25), created_before=now - timedelta(days=7))
+    wanted = [jobs[2].id, late.id, jobs[1].id]
+    assert [job.id for job in (await store.list(between)).jobs] == wanted
+    for order, ids in (("desc", wanted), ("asc", wanted[::-1])):
+        page = await store.list(replace(between, order=order, after=ids[0]))
+        assert [job.id for job in page.jobs] == ids[1:]
+    assert (await store.list(JobQuery(created_before=datetime(1970, 1, 1, tzinfo=UTC)))).jobs == []
+    assert len((await store.list(JobQuery(created_before=datetime(9999, 1, 1, tzinfo=UTC)))).jobs) == 6
 
 
 # Claiming
