@@ -9,13 +9,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("app", "routers", "authentication", "services", "models", "training", "benchmarks", "tests")
+OURS = (
+    "app",
+    "routers",
+    "authentication",
+    "services",
+    "models",
+    "clients",
+    "training",
+    "benchmarks",
+    "tests",
+)
 MAY_IMPORT = {
     "models": {"models"},
     "services": {"services", "models"},
     "authentication": {"services", "models"},
     "routers": {"routers", "authentication", "services", "models"},
     "app": {"app", "routers", "authentication", "services", "models"},
+    "clients": {"clients"},
 }
 FILES = [
     path for name in MAY_IMPORT for path in (*ROOT.glob(f"{name}.py"), *sorted(ROOT.glob(f"{name}/**/*.py")))

@@ -47,9 +47,18 @@ def test_every_pinned_package_has_a_hash() -> None:
 
 
 def test_requirements_are_exact() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "clients/requirements.txt"):
         for line in (ROOT / name).read_text().splitlines():
-            assert re.fullmatch(r"#.*|-r requirements\.txt|[A-Za-z0-9._-]+==\S+", line), line
+            assert re.fullmatch(r"#.*|-r (clients/)?requirements\.txt|[A-Za-z0-9._-]+==\S+", line), line
+
+
+def test_service_and_clients_agree() -> None:
+    """Both may live in one environment, as they do for the tests."""
+    service, clients = (
+        pins((ROOT / name).read_text()) for name in ("requirements.txt", "clients/requirements.txt")
+    )
+    assert service.keys() & clients.keys() >= {"httpx2", "pydantic"}
+    assert all(service[name] == clients[name] for name in service.keys() & clients.keys())
 
 
 def test_the_image_installs_by_hash_and_runs_as_its_own_user() -> None:
