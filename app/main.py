@@ -13,6 +13,7 @@ from app.error_handlers import add_error_handlers
 from app.header_limit import HeaderLimit
 from app.lifespan import GENERATOR, State, open_services
 from app.middleware import REQUEST_ID, RequestContext
+from app.openai_errors import document_translated
 from app.security_headers import SecurityHeaders
 from app.settings import Settings, listed
 from app.trusted_hosts import TrustedHosts
@@ -95,6 +96,7 @@ def create_app(
         app.include_router(metrics.router)
     if settings.docs:
         add_docs(app)
+    document_translated(app)
     app.add_middleware(
         BodyLimit,
         max_bytes=MAX_BODY_BYTES,

@@ -5,6 +5,10 @@ answers 409, what is unfinished or refused is 400, what is gone is 404, and a fu
 ``Retry-After``, as every limit; 5xx is left for outages.
 """
 
+from typing import Any
+
+from fastapi import FastAPI
+
 from services.errors import ErrorType
 
 PREFIX = "/v1/"
@@ -22,3 +26,18 @@ def translated(path: str, status: int, error_type: ErrorType, code: str) -> tupl
     if not path.startswith(PREFIX):
         return status, error_type
     return _CODES.get(code) or _STATUSES.get(status, (status, error_type))
+
+
+def document_translated(app: FastAPI) -> None:
+    """Take 422, which FastAPI documents everywhere, from the document's paths that never answer it."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        for path, operations in document["paths"].items():
+            if path.startswith(PREFIX):
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

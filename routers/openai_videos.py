@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from models.job import Job
 from models.openai_video import OpenAIVideo, OpenAIVideoDeleted, OpenAIVideoList, OpenAIVideoRemix
+from models.responses import ErrorEnvelope
 from routers.admission import ADMITTED, require_priority
 from routers.dependencies import Answers, Caller, Models, Owner, Present, Videos, errors
 from routers.listing import PageQuery
@@ -21,9 +22,17 @@ from services.presenting import Presenter
 
 POLL_AFTER = "openai-poll-after-ms"
 
-router = APIRouter(
-    prefix="/v1/videos", tags=["openai"], responses=errors(400, 401, 403, 429, 503), redirect_slashes=False
-)
+_REFUSED: Answers = {
+    400: {
+        "model": ErrorEnvelope,
+        "description": (
+            "A parameter is missing, unknown or out of its limits: `param` names it. Or the state of things "
+            "does not allow it: `code` names what is in the way."
+        ),
+    }
+}
+
+router = APIRouter(prefix="/v1/videos", tags=["openai"], responses=_REFUSED | errors(401, 403, 429, 503))
 
 IdempotencyKey = Annotated[
     str | None,

@@ -38,6 +38,8 @@ OPEN = {
 
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/videos"): {"prompt": "a red circle"},
+    ("POST", "/v1/videos"): {"prompt": "a red circle"},
+    ("POST", "/v1/videos/{id}/remix"): {"prompt": "a blue circle"},
     ("POST", "/keys"): {"name": "another", "owner": "carol"},
 }
 
