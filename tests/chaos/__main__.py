@@ -10,7 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.report import print_outcome, print_sum
+from tests.chaos.outage import meet_outage
+from tests.chaos.report import print_outage, print_outcome, print_rolling, print_sum
+from tests.chaos.rolling import restart_in_turn
 from tests.chaos.run import run_stage
 from tests.chaos.stages import plan
 
@@ -23,8 +25,13 @@ async def run(arguments: argparse.Namespace) -> int:
         outcome = await run_stage(stage, arguments.seed, folder)
         print_outcome(outcome)
         outcomes.append(outcome)
+    outage = await meet_outage(arguments.folder / "outage", arguments.server, arguments.outage_seconds)
+    print_outage(outage)
+    rolling = await restart_in_turn(arguments.folder / "rolling", arguments.server, rounds=3)
+    print_rolling(rolling)
     print_sum(arguments.server, arguments.seed, outcomes)
-    return 1 if any(outcome.audit.findings.total for outcome in outcomes) else 0
+    found = sum(outcome.audit.findings.total for outcome in outcomes)
+    return 1 if found + len(outage.wrong + outage.lost + rolling.failed + rolling.lost) else 0
 
 
 def main() -> int:
@@ -33,6 +40,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--pauses", type=int, default=30, help="SIGSTOPs longer than the lease")
+    parser.add_argument("--outage-seconds", type=float, default=30.0)
     parser.add_argument("--seed", default=secrets.token_hex(4))
     parser.add_argument("--folder", type=Path, help="keep records, clips and logs here")
     arguments = parser.parse_args()

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from tests.chaos.outage import Outage
+from tests.chaos.rolling import Rolling
 from tests.chaos.run import DEMO, Outcome
 
 SHOWN_FINDINGS = 10
@@ -29,6 +31,36 @@ def print_outcome(outcome: Outcome) -> None:
         for item in found[:SHOWN_FINDINGS]:
             print(f"           {item}")
     print(end="", flush=True)
+
+
+def print_outage(outage: Outage) -> None:
+    print(f"\nthe database away for {outage.seconds:g} s")
+    lines = {
+        "answers": listed(outage.answers),
+        "slowest": ", ".join(f"{seconds:.2f} s {name}" for name, seconds in outage.slowest.items()),
+        "ready": f"{outage.recovered_seconds:.1f} s after its return",
+        "accepted": f"{outage.accepted}, lost {len(outage.lost)}",
+        "job": f"the one that ran is {outage.running['status']} in attempt {outage.running['attempt']}",
+    }
+    for name, value in lines.items():
+        print(f"  {name:<10} {value}")
+    print(f"  {len(outage.wrong):>6} answers other than 503 with Retry-After, or untrue readiness")
+    for item in outage.wrong[:SHOWN_FINDINGS]:
+        print(f"           {item}")
+
+
+def print_rolling(rolling: Rolling) -> None:
+    print(f"\ntwo services restarted in turn, {rolling.restarts} restarts in {rolling.seconds:.0f} s")
+    lines = {
+        "requests": f"{rolling.requests}, {rolling.refused} connections refused and asked of the other",
+        "accepted": f"{len(rolling.accepted)}, lost {len(rolling.lost)}",
+        "attempts": ", ".join(f"{count} jobs took {number}" for number, count in rolling.attempts.items()),
+    }
+    for name, value in lines.items():
+        print(f"  {name:<10} {value}")
+    print(f"  {len(rolling.failed):>6} failed requests")
+    for item in rolling.failed[:SHOWN_FINDINGS]:
+        print(f"           {item}")
 
 
 def print_sum(server: str, seed: str, outcomes: Sequence[Outcome]) -> None:
