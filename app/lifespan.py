@@ -109,7 +109,8 @@ async def open_services(
             dispatcher = await stack.enter_async_context(
                 Dispatcher(store, files, executor, hub, catalogue, options, metrics.observe_job, holders)
             )
-            await stack.enter_async_context(Janitor(store, files, _janitor_options(settings)))
+            binding = StoreBinding(database, files, settings.data_dir / "videos")
+            await stack.enter_async_context(Janitor(store, files, _janitor_options(settings), binding))
             stack.push_async_callback(_drain, dispatcher, settings.shutdown_grace_seconds, hurry)
         preloaded = catalogue.default_entry if settings.preload else None
         yield State(

@@ -9,6 +9,7 @@ from models.job import Job, JobStatus
 from services.file_store import FileStore
 from services.ids import ulid_of
 from services.job_store import DatabaseUnavailable, JobQuery, JobStore, utc_now
+from services.store_binding import StoreBinding
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,21 @@ class Swept:
 
 
 class Janitor:
-    """Sweeps while its ``async with`` block runs."""
+    """Sweeps while its ``async with`` block runs.
 
-    def __init__(self, store: JobStore, files: FileStore, options: JanitorOptions | None = None) -> None:
+    Args:
+        binding: Says whether files and records belong together; without it they are taken to.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        files: FileStore,
+        options: JanitorOptions | None = None,
+        binding: StoreBinding | None = None,
+    ) -> None:
         self._store = store
+        self._binding = binding
         self._files = files
         self._options = options or JanitorOptions()
         self._task: asyncio.Task[None] | None = None
@@ -85,6 +97,8 @@ class Janitor:
 
         Raises DatabaseUnavailable.
         """
+        if self._binding is not None and not await self._binding.holds():
+            return Swept()
         return Swept(orphans=await self._delete_orphans(), missing=await self._mark_missing())
 
     async def _run(self) -> None:
