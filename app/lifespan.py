@@ -33,6 +33,7 @@ from services.open_answers import OpenAnswers
 from services.presenting import Presenter
 from services.rate_limits import RateLimits, open_rate_limits
 from services.spritesheets import Spritesheets
+from services.store_binding import StoreBinding
 from services.videos import VideoService
 from services.watching import Watcher
 
