@@ -1,5 +1,6 @@
 """How often each owner may ask for a clip."""
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator
@@ -118,4 +119,4 @@ async def open_rate_limits(text: str, uri: str | None, database: str) -> AsyncIt
     try:
         yield RateLimits(limit, storage)
     finally:
-        storage.storage.close()
+        await asyncio.to_thread(storage.storage.close)  # it says goodbye to the server first
