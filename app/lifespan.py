@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from app.settings import Settings
 from authentication import Authenticator, Credentials
+from models.job import Job
 from services.api_key_store import ApiKeyStore
 from services.api_keys import ApiKeyService
 from services.catalogue import Catalogue
@@ -36,6 +37,10 @@ from services.spritesheets import Spritesheets
 from services.store_binding import StoreBinding
 from services.videos import VideoService
 from services.watching import Watcher
+from services.webhook_deliverer import WebhookDeliverer, open_deliverer
+from services.webhook_signing import parse_secrets
+from services.webhook_transitions import RetrySchedule
+from services.webhooks import WebhookOptions, Webhooks
 
 GENERATOR = "services.generation.generator:Generator"
 _DATABASE_SECONDS = 5.0
@@ -58,6 +63,7 @@ class State(TypedDict):
     files: FileStore
     spritesheets: Spritesheets
     videos: VideoService
+    webhooks: Webhooks
     presenter: Presenter
     watcher: Watcher
     health: Health
@@ -99,20 +105,32 @@ async def open_services(
         api_keys = ApiKeyService(ApiKeyStore(database), enabled=settings.keys.required)
         hub = EventHub()
         metrics = Metrics(lambda: store.count_queued(limit=settings.max_queued))
+        webhook_options = _webhook_options(settings)
+        deliverer: WebhookDeliverer | None = None
         executor: Executor | None = None
         dispatcher: Dispatcher | None = None
+
+        def observe(job: Job) -> None:
+            metrics.observe_job(job)
+            if deliverer is not None:
+                deliverer.on_job(job)
+
         if settings.role != "api":
+            deliverer = await stack.enter_async_context(
+                open_deliverer(store, webhook_options, metrics.observe_webhook)
+            )
             holders = stack.enter_context(HolderLock(settings.data_dir))
             executor = await stack.enter_async_context(
                 _executor(settings, credentials, generator, holders.scratch)
             )
             options = _dispatcher_options(settings, holders.name)
             dispatcher = await stack.enter_async_context(
-                Dispatcher(store, files, executor, hub, catalogue, options, metrics.observe_job, holders)
+                Dispatcher(store, files, executor, hub, catalogue, options, observe, holders)
             )
             binding = StoreBinding(database, files, settings.data_dir / "videos")
             await stack.enter_async_context(Janitor(store, files, _janitor_options(settings), binding))
             stack.push_async_callback(_drain, dispatcher, settings.shutdown_grace_seconds, hurry)
+        webhooks = Webhooks(store, webhook_options, deliverer.wake if deliverer else lambda: None)
         preloaded = catalogue.default_entry if settings.preload else None
         yield State(
             settings=settings,
@@ -128,10 +146,12 @@ async def open_services(
                 files,
                 hub,
                 catalogue,
+                webhooks,
                 max_queued=settings.max_queued,
                 max_queued_per_owner=settings.max_queued_per_owner,
-                observer=metrics.observe_job,
+                observer=observe,
             ),
+            webhooks=webhooks,
             presenter=Presenter(Estimator(store, settings.max_queued)),
             watcher=Watcher(store, hub, closing),
             health=Health(store, executor, dispatcher, preloaded),
@@ -188,6 +208,17 @@ def _janitor_options(settings: Settings) -> JanitorOptions:
     return JanitorOptions(
         history_age=timedelta(days=settings.history_days) if settings.history_days else None,
         history_max=settings.history_max or None,
+    )
+
+
+def _webhook_options(settings: Settings) -> WebhookOptions:
+    return WebhookOptions(
+        secrets=parse_secrets(settings.webhook_secret.get_secret_value()),
+        service_url=settings.webhook_url.get_secret_value() or None,
+        policy=settings.webhook_addresses,
+        timeout_seconds=settings.webhook_timeout_seconds,
+        schedule=RetrySchedule(window=timedelta(hours=settings.webhook_retry_hours)),
+        poll_seconds=settings.poll_seconds,
     )
 
 

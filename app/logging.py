@@ -10,7 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SECRETS = re.compile(
-    r"(?P<mongo>mongodb(\+srv)?://)[^\s@/]+@|\bhf_[A-Za-z0-9]{8,}|\bt2v_[A-Za-z0-9_-]{20,}|(?<=signature=)[0-9a-f]{16,}"
+    r"(?P<mongo>mongodb(\+srv)?://)[^\s@/]+@|\bhf_[A-Za-z0-9]{8,}|\bt2v_[A-Za-z0-9_-]{20,}|\bwhsec_[A-Za-z0-9+/=]{8,}|(?<=signature=)[0-9a-f]{16,}"
 )
 
 
@@ -50,8 +50,9 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Their news at these levels is not the operator's: each heartbeat, each chunk, "Started server process".
-    for name in ("pymongo", "sse_starlette", "asyncio", "uvicorn.error"):
+    # Their news at these levels is not the operator's: each heartbeat, each chunk, "Started server process",
+    # addresses of webhooks.
+    for name in ("pymongo", "sse_starlette", "asyncio", "uvicorn.error", "httpx2"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

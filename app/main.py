@@ -19,7 +19,7 @@ from app.settings import Settings, listed
 from app.trusted_hosts import TrustedHosts
 from authentication import Credentials
 from models.responses import ErrorEnvelope
-from routers import dependencies, health, jobs, keys, metrics, models, openai_videos, videos
+from routers import dependencies, health, jobs, keys, metrics, models, openai_videos, videos, webhooks
 from routers.variants import SPRITESHEET
 
 MAX_BODY_BYTES = 2**20
@@ -80,11 +80,13 @@ def create_app(
         redoc_url=None,
         responses={422: {"model": ErrorEnvelope}},
     )
+        webhooks=webhooks.events,
     add_error_handlers(app)
     for router in (
         videos.router,
         jobs.router,
         models.router,
+        webhooks.router,
         openai_videos.router,
         keys.router,
         health.router,

@@ -10,7 +10,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from authentication import ApiKeys
+from models.webhook import MAX_URL_CHARS, Endpoint
+from services.public_addresses import AddressPolicy
 from services.rate_limits import parse_rate_limit
+from services.webhook_signing import parse_secrets
 
 _SIGNING_KEY_CHARS = 32
 _ALIAS = re.compile(r"[^\s=]{1,200}\s*=\s*[^\s=]+")
@@ -106,6 +109,19 @@ class Settings(BaseSettings):
     metrics: bool = Field(True, description="Serve /metrics.")
 
     # What it says
+    # Whom it tells
+    webhook_url: SecretStr = Field(
+        SecretStr(""), description="Told of every job's end, besides the job's own webhook_url."
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="whsec_ keys that sign webhooks, comma-separated; without, none is sent."
+    )
+    webhook_allow_private: str = Field(
+        "false", description="Whether webhooks may go to any address (true), or networks they may go to."
+    )
+    webhook_timeout_seconds: float = Field(15, gt=0, description="For one attempt.")
+    webhook_retry_hours: float = Field(24, ge=0, description="After so long a delivery is given up.")
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
 
@@ -120,6 +136,10 @@ class Settings(BaseSettings):
         return {alias.strip(): name.strip() for alias, _, name in pairs}
 
     @property
+    @property
+    def webhook_addresses(self) -> AddressPolicy:
+        return AddressPolicy.parse(self.webhook_allow_private)
+
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address it listens on."""
         if self.host == "localhost":
@@ -148,6 +168,27 @@ class Settings(BaseSettings):
         return value
 
     @field_validator("rate_limit")
+    @field_validator("webhook_url")
+    @classmethod
+    def _an_endpoint(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) > MAX_URL_CHARS:
+            raise ValueError(f"must have at most {MAX_URL_CHARS} characters")
+        if value.get_secret_value():
+            Endpoint.parse(value.get_secret_value())
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _signing_secrets(cls, value: SecretStr) -> SecretStr:
+        parse_secrets(value.get_secret_value())
+        return value
+
+    @field_validator("webhook_allow_private")
+    @classmethod
+    def _an_address_policy(cls, value: str) -> str:
+        AddressPolicy.parse(value)
+        return value
+
     @classmethod
     def _a_rate(cls, value: str) -> str:
         parse_rate_limit(value)
@@ -188,6 +229,18 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    @model_validator(mode="after")
+    def _a_webhook_that_can_be_sent(self) -> Self:
+        url = self.webhook_url.get_secret_value()
+        if url and not self.webhook_secret.get_secret_value():
+            raise ValueError(
+                "T2V_WEBHOOK_URL needs T2V_WEBHOOK_SECRET, which signs what is sent; make one with: "
+                'echo "whsec_$(openssl rand -base64 32)"'
+            )
+        if url and self.webhook_addresses.refuses_host(Endpoint.parse(url).host):
+            raise ValueError("T2V_WEBHOOK_URL is not public: set T2V_WEBHOOK_ALLOW_PRIVATE to its network")
+        return self
+
     def _keys_beyond_loopback(self) -> Self:
         if self.role != "dispatcher" and not self.is_loopback and not self.keys.required:
             raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.video import Video, VideoParams
+from models.webhook import WebhookTarget
 
 
 class JobStatus(StrEnum):
@@ -56,6 +57,7 @@ class Job(BaseModel):
 
     ``fence`` grows by one at every claim: a write that carries an older fence changes nothing.
     ``turn``, ``place`` and ``seat`` are those of ``services.fair_queue``.
+    ``webhooks_due`` is True from the job's end until the deliveries to ``webhooks`` are made, else None.
     Times are UTC, in whole milliseconds (MongoDB keeps no more).
     """
 
@@ -84,6 +86,9 @@ class Job(BaseModel):
     metadata: dict[str, str] = Field(default_factory=dict)
     retry_of: str | None = None
     remix_of: str | None = None
+    webhook_url: str | None = None
+    webhooks: list[WebhookTarget] = Field(default_factory=list)
+    webhooks_due: bool | None = None
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -94,4 +99,7 @@ class Job(BaseModel):
     def to_document(self) -> dict[str, Any]:
         """As MongoDB stores it. What is None is left out: the embedded server matches null loosely."""
         document = self.model_dump(by_alias=True, exclude_none=True)
-        return document | {"status": self.status.value}
+        return document | {
+            "status": self.status.value,
+            "webhooks": [target.value for target in self.webhooks],
+        }

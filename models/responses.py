@@ -34,6 +34,7 @@ class JobResponse(BaseModel):
     metadata: dict[str, str]
     retry_of: str | None = None
     remix_of: str | None = None
+    webhook_url: str | None = None
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None

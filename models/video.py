@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from models.webhook import WebhookUrl
+
 MAX_PROMPT_CHARS = 4_000
 MAX_SEED = 2**32 - 1
 MIN_PRIORITY, MAX_PRIORITY = -2, 2
@@ -56,6 +58,13 @@ class VideoCreate(BaseModel):
         ge=MIN_PRIORITY,
         le=MAX_PRIORITY,
         description="Higher goes first. Below 0 gives way to all others; above 0 needs the scope `admin`.",
+    )
+    webhook_url: WebhookUrl | None = Field(
+        None,
+        description=(
+            "A public http or https address that is told of the job's end by a signed POST. Refused where "
+            "the service sends no webhooks."
+        ),
     )
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict,

@@ -19,6 +19,7 @@ from services.metrics import Metrics
 from services.presenting import Presenter
 from services.videos import VideoService
 from services.watching import Watcher
+from services.webhooks import Webhooks
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="An API key.")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="An API key.")
@@ -31,6 +32,10 @@ def require_database(request: Request) -> None:
 
 def get_videos(request: Request) -> VideoService:
     return cast(VideoService, request.state.videos)
+
+
+def get_webhooks(request: Request) -> Webhooks:
+    return cast(Webhooks, request.state.webhooks)
 
 
 def get_presenter(request: Request) -> Presenter:
@@ -112,6 +117,7 @@ async def get_viewer(
 
 
 Videos = Annotated[VideoService, Depends(get_videos)]
+WebhooksOf = Annotated[Webhooks, Depends(get_webhooks)]
 Present = Annotated[Presenter, Depends(get_presenter)]
 Watch = Annotated[Watcher, Depends(get_watcher)]
 Files = Annotated[FileStore, Depends(get_files)]

@@ -49,6 +49,12 @@ def new_ulid() -> str:
     return _ulids.new()
 
 
+def new_write_token() -> str:
+    """What a compare-and-set knows its own write by."""
+    # Neither 24 hex digits nor a UUID: the embedded server reads those as ids of other types.
+    return f"w_{secrets.token_hex(12)}"
+
+
 def ulid_of(at: datetime) -> str:
     """The least ULID of this millisecond: smaller than each made then or later."""
     milliseconds = int(at.timestamp() * 1000)

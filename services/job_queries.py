@@ -31,6 +31,8 @@ BORN_AS = "born_as"
 INDEXES = [
     # Only jobs that wait have a seat.
     IndexModel(["seat"], unique=True, sparse=True),
+    # Only jobs that have ended, and whose webhooks nobody has taken up.
+    IndexModel(["webhooks_due"], sparse=True),
     *(
         IndexModel(fields)
         for fields in (

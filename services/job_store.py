@@ -6,7 +6,6 @@ is read again: its token tells whether the write arrived.
 """
 
 import logging
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,10 +19,11 @@ from models.video import Video
 from services import job_transitions
 from services.database_errors import DatabaseUnavailable, reachable, until_certain
 from services.idempotency_keys import IdempotencyKeys
-from services.ids import new_ulid
+from services.ids import new_ulid, new_write_token
 from services.job_queries import BORN_AS, INDEXES, PLACE, SECOND, SORT_ID, JobPage, JobQuery, equal
 from services.mongo import Database
 from services.turns import Turns
+from services.webhook_store import WebhookStore
 
 __all__ = [
     "DatabaseUnavailable",
@@ -64,11 +64,6 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def _new_token() -> str:
-    # Neither 24 hex digits nor a UUID: the embedded server reads those as ids of other types.
-    return f"w_{secrets.token_hex(12)}"
-
-
 class JobStore:
     """The jobs. Any operation may raise DatabaseUnavailable."""
 
@@ -77,12 +72,14 @@ class JobStore:
         self._jobs = database.collection("jobs")
         self._turns = Turns(database)
         self.idempotency_keys = IdempotencyKeys(database)
+        self.webhooks = WebhookStore(database)
 
     async def create_indexes(self) -> None:
         """Create what is missing; say so when the embedded server holds more than it serves quickly."""
         async with reachable():
             await self._jobs.create_indexes(INDEXES)
         await self.idempotency_keys.create_indexes()
+        await self.webhooks.create_indexes()
         if self._database.is_embedded and await self._has_more_than(EMBEDDED_SERVER_JOBS):
             logger.warning(
                 "The embedded database holds more than %d jobs and answers slowly; set MONGO_URI",
@@ -168,6 +165,12 @@ class JobStore:
         ids = {"$lt": before} if after is None else {"$lt": before, "$gt": after}
         return await self._find({SORT_ID: ids}, [(SORT_ID, ASCENDING)], limit)
 
+    async def unannounced(self, *, limit: int) -> Jobs:
+        """Jobs that have ended and whose webhooks are not handed over."""
+        async with reachable():
+            documents = await self._jobs.find({"webhooks_due": True}).limit(limit).to_list(limit)
+        return [Job.model_validate(document) for document in documents]
+
     async def id_of_newest(self, rank: int) -> str | None:
         """The id of the job that so many are newer than; None when there are fewer."""
         async with reachable():
@@ -216,7 +219,7 @@ class JobStore:
 
     async def _insert(self, job: Job) -> bool:
         """False when another process has taken the job's seat. Raises DuplicateJob."""
-        token = _new_token()
+        token = new_write_token()
         document = job.to_document() | {"write_token": token, BORN_AS: token, SORT_ID: job.id}
 
         async def attempt(in_doubt: bool) -> bool:
@@ -234,10 +237,15 @@ class JobStore:
         return await until_certain(attempt)
 
     async def delete(self, job_id: str, *, owner: str | None = None) -> bool:
-        """Remove the record of a final job; False when there is none."""
+        """Remove the record of a final job and its webhooks' deliveries; False when there is none."""
         fields: dict[str, Any] = {"_id": job_id, "status": {"$in": FINAL}}
         if owner is not None:
             fields["owner"] = owner
+        async with reachable():
+            if await self._jobs.find_one(fields, {"_id": 1}) is None:
+                return False
+        # First: no delivery outlives its job, but for one in the making, which finds the job gone.
+        await self.webhooks.delete_of(job_id)
 
         async def attempt(in_doubt: bool) -> bool:
             if (await self._jobs.delete_one(fields)).deleted_count:
@@ -255,7 +263,7 @@ class JobStore:
             for candidate in candidates:
                 # Before the claim: were it after, a failure in between would leave a job that nobody runs.
                 await self._turns.advance(Job.model_validate(candidate))
-                token = _new_token()
+                token = new_write_token()
 
                 def change(job: Job, token: str = token) -> Job | None:
                     return job_transitions.claimed(
@@ -351,6 +359,10 @@ class JobStore:
         """The clip's file is gone. None: no such completed job."""
         return await self._transition(job.id, job_transitions.file_expired)
 
+    async def mark_announced(self, job: Job) -> Job | None:
+        """The deliveries of its webhooks are made. None: no such ended job."""
+        return await self._transition(job.id, job_transitions.announced)
+
     async def _transition(
         self, job_id: str, change: Callable[[Job], Job | None], *, seen: Mapping[str, Any] | None = None
     ) -> Job | None:
@@ -379,7 +391,7 @@ class JobStore:
                 changed = change(job)
                 if changed is None or changed is job:
                     return changed
-                changed = changed.model_copy(update={"write_token": _new_token()})
+                changed = changed.model_copy(update={"write_token": new_write_token()})
                 written[changed.write_token] = changed
                 # A replacement, since the embedded server stores a $set datetime as a string.
                 result = await self._jobs.replace_one(

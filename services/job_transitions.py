@@ -1,7 +1,8 @@
 """What may become of a job, as pure functions from one record to the next.
 
 Each answers None where the old state forbids the step, and the record itself where nothing is left to do.
-Final states never change but for their file, which expires. ``services.job_store`` makes each step atomic.
+Final states never change but for their file, which expires, and their webhooks, which are handed over.
+``services.job_store`` makes each step atomic.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ def _held(job: Job, holder: Job) -> bool:
 
 
 def _ended(job: Job, status: JobStatus, now: datetime, error: JobError | None = None) -> Job:
-    left = {"lease": None, "place": None, "seat": None}
+    left = {"lease": None, "place": None, "seat": None, "webhooks_due": True if job.webhooks else None}
     return job.model_copy(update={"status": status, "completed_at": now, "error": error} | left)
 
 
@@ -145,6 +146,13 @@ def recovered(job: Job, holder: Job, *, max_attempts: int, holder_is_gone: bool,
         return _requeued(job, attempt=job.attempt)
     message = f"The worker was lost in the last of {max_attempts} attempts."
     return _ended(job, JobStatus.FAILED, now, JobError(code="worker_lost", message=message))
+
+
+def announced(job: Job) -> Job | None:
+    """The deliveries of its webhooks are made."""
+    if not job.status.is_final:
+        return None
+    return job.model_copy(update={"webhooks_due": None}) if job.webhooks_due else job
 
 
 def file_expired(job: Job) -> Job | None:

@@ -41,6 +41,12 @@ class Metrics:
             registry=self._registry,
         )
         self._queued = Gauge("t2v_jobs_queued", "Jobs that wait.", registry=self._registry)
+        self._webhooks = Counter(
+            "t2v_webhook_attempts",
+            "Attempts to deliver a webhook, by what came of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._requests = Counter(
             "t2v_http_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
         )
@@ -63,6 +69,10 @@ class Metrics:
             self._job_seconds.labels(job.model).observe(seconds)
         for stage, seconds in job.timings.model_dump(exclude_none=True).items():
             self._stage_seconds.labels(job.model, stage).observe(seconds)
+
+    def observe_webhook(self, outcome: str) -> None:
+        """Count an attempt: ``delivered``, ``retried`` (failed, to be made again) or ``failed`` for good."""
+        self._webhooks.labels(outcome).inc()
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request by its route's template, so that ids do not become labels."""

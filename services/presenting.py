@@ -36,6 +36,7 @@ def _urls(job: Job) -> dict[str, str]:
     return {
         "job": f"/jobs/{job.id}",
         "events": f"/jobs/{job.id}/events",
+        "deliveries": f"/jobs/{job.id}/deliveries",
         "video": f"/videos/{job.id}",
         "thumbnail": f"/videos/{job.id}/thumbnail",
         "spritesheet": f"/videos/{job.id}/spritesheet",

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from models.job import Job, JobProgress, JobStatus
 from models.video import Video, VideoCreate, VideoParams
@@ -14,6 +15,7 @@ from services.events import EventHub
 from services.file_store import FileStore
 from services.job_store import DuplicateJob, JobPage, JobQuery, JobStore, new_job_id, utc_now
 from services.validation import complete_params, resolve_model
+from services.webhooks import Webhooks
 
 _LATER = {"Retry-After": "10"}
 
@@ -39,6 +41,7 @@ class VideoService:
         files: FileStore,
         hub: EventHub,
         catalogue: Catalogue,
+        webhooks: Webhooks,
         *,
         max_queued: int,
         max_queued_per_owner: int,
@@ -48,6 +51,7 @@ class VideoService:
         self._files = files
         self._hub = hub
         self._catalogue = catalogue
+        self._webhooks = webhooks
         self._max_queued = max_queued
         self._max_queued_per_owner = max_queued_per_owner
         self._observer = observer
@@ -69,6 +73,7 @@ class VideoService:
         """
         entry = resolve_model(request, self._catalogue)
         params = complete_params(request, entry)
+        webhooks = self._webhooks.targets(request.webhook_url)
         job_id = new_job_id()
         if idempotency_key is not None:
             fingerprint = _fingerprint(request, remix_of)
@@ -85,7 +90,15 @@ class VideoService:
                 return Created(existing, replayed=True)
         await self._require_room(owner)
         job = _new_job(
-            job_id, owner, entry.name, params, request.metadata, request.priority, remix_of=remix_of
+            job_id,
+            owner,
+            entry.name,
+            params,
+            metadata=request.metadata,
+            priority=request.priority,
+            webhook_url=request.webhook_url,
+            webhooks=webhooks,
+            remix_of=remix_of,
         )
         try:
             job = await self._queue(job)
@@ -107,9 +120,18 @@ class VideoService:
             )
         if self._catalogue.get(old.model) is None:
             raise Conflict(f"The model {old.model!r} is no longer available.", code="model_not_found")
+        webhooks = self._webhooks.targets(old.webhook_url)
         await self._require_room(owner)
         job = _new_job(
-            new_job_id(), owner, old.model, old.params, old.metadata, min(old.priority, 0), retry_of=old.id
+            new_job_id(),
+            owner,
+            old.model,
+            old.params,
+            metadata=old.metadata,
+            priority=min(old.priority, 0),
+            webhook_url=old.webhook_url,
+            webhooks=webhooks,
+            retry_of=old.id,
         )
         return await self._queue(job)
 
@@ -130,6 +152,7 @@ class VideoService:
             model=old.model,
             metadata=old.metadata,
             priority=min(old.priority, 0),
+            webhook_url=old.webhook_url,
         )
         return await self.create(owner, request, idempotency_key, remix_of=old.id)
 
@@ -206,28 +229,15 @@ class VideoService:
             self._observer(job)
 
 
-def _new_job(
-    job_id: str,
-    owner: str,
-    model: str,
-    params: VideoParams,
-    metadata: dict[str, str],
-    priority: int,
-    *,
-    retry_of: str | None = None,
-    remix_of: str | None = None,
-) -> Job:
+def _new_job(job_id: str, owner: str, model: str, params: VideoParams, **fields: Any) -> Job:
     return Job(
         id=job_id,
         owner=owner,
         model=model,
         params=params,
         progress=JobProgress(total=params.num_inference_steps),
-        priority=priority,
-        metadata=metadata,
-        retry_of=retry_of,
-        remix_of=remix_of,
         created_at=utc_now(),
+        **fields,
     )
 
 

@@ -57,7 +57,7 @@ async def test_no_answer_is_undocumented(tmp_path: Path) -> None:
             schemathesis.openapi.from_url, str(api.client.base_url.join("/openapi.json"))
         )
         operations = [result.ok() for result in schema.get_all_operations()]
-        assert len(operations) == 26
+        assert len(operations) == 28
         for operation in operations:
             ids = await ids_for(api, operation.label)
             for mode in GenerationMode:
