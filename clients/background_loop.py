@@ -40,15 +40,23 @@ class BackgroundLoop:
     def iterate(self, items: AsyncGenerator[T]) -> Iterator[T]:
         """Its items, each made when asked for."""
 
+        # One that is broken off while it makes an item needs a moment to end, before it can be closed.
+        turn = asyncio.Lock()
+
         async def following() -> T:
-            return await anext(items, _END)
+            async with turn:
+                return await anext(items, _END)
+
+        async def closing() -> None:
+            async with turn:
+                await items.aclose()
 
         try:
             while (item := self.run(following())) is not _END:
                 yield item
         finally:
             if self._thread.is_alive():
-                self.run(items.aclose())
+                self.run(closing())
 
     def stop(self, last: Coroutine[Any, Any, object]) -> None:
         """Run ``last``, then end; at once where the garbage collector calls, from the loop's own thread."""

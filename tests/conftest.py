@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from services.child_process import bound
 from services.mongo import LOOPBACK, Database, connect, embedded_command, free_port
+from tests.client_service import ClientService, client_service
 
 OUTSIDE_URI = os.environ.get("MONGO_URI")
 SERVERS = ["outside"] if OUTSIDE_URI else ["nx-27017", "secantus"]
@@ -72,3 +73,10 @@ async def database(mongo_uri: str, database_name: str) -> AsyncIterator[Database
     async with connect(mongo_uri, database_name) as database:
         yield database
         await database.motor.client.drop_database(database_name)
+
+
+@pytest.fixture(scope="session", name="client_service")
+def open_client_service() -> Iterator[ClientService]:
+    """The service that all clients share: they only add to it."""
+    with client_service() as service:
+        yield service
