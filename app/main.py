@@ -14,6 +14,7 @@ from app.header_limit import HeaderLimit
 from app.lifespan import GENERATOR, State, open_services
 from app.middleware import REQUEST_ID, RequestContext
 from app.openai_errors import document_translated
+from app.page import PageConfig, add_page
 from app.security_headers import SecurityHeaders
 from app.settings import Settings, listed
 from app.trusted_hosts import TrustedHosts
@@ -79,14 +80,14 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         responses={422: {"model": ErrorEnvelope}},
-    )
         webhooks=webhooks.events,
+    )
     add_error_handlers(app)
     for router in (
         videos.router,
         jobs.router,
-        models.router,
         webhooks.router,
+        models.router,
         openai_videos.router,
         keys.router,
         health.router,
@@ -96,6 +97,8 @@ def create_app(
         app.include_router(router, dependencies=guard)
     if settings.metrics:
         app.include_router(metrics.router)
+    if settings.page:
+        add_page(app, PageConfig(keys=settings.keys.required, docs=settings.docs))
     if settings.docs:
         add_docs(app)
     document_translated(app)

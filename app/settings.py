@@ -105,10 +105,10 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         "", description="Addresses or networks whose X-Forwarded-* count, comma-separated."
     )
+    page: bool = Field(True, description="Serve the web page at /.")
     docs: bool = Field(True, description="Serve /docs and /openapi.json.")
     metrics: bool = Field(True, description="Serve /metrics.")
 
-    # What it says
     # Whom it tells
     webhook_url: SecretStr = Field(
         SecretStr(""), description="Told of every job's end, besides the job's own webhook_url."
@@ -122,6 +122,7 @@ class Settings(BaseSettings):
     webhook_timeout_seconds: float = Field(15, gt=0, description="For one attempt.")
     webhook_retry_hours: float = Field(24, ge=0, description="After so long a delivery is given up.")
 
+    # What it says
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
 
@@ -136,10 +137,10 @@ class Settings(BaseSettings):
         return {alias.strip(): name.strip() for alias, _, name in pairs}
 
     @property
-    @property
     def webhook_addresses(self) -> AddressPolicy:
         return AddressPolicy.parse(self.webhook_allow_private)
 
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address it listens on."""
         if self.host == "localhost":
@@ -167,7 +168,6 @@ class Settings(BaseSettings):
                 raise ValueError(f"entry {place} is not of the form name=model")
         return value
 
-    @field_validator("rate_limit")
     @field_validator("webhook_url")
     @classmethod
     def _an_endpoint(cls, value: SecretStr) -> SecretStr:
@@ -189,6 +189,7 @@ class Settings(BaseSettings):
         AddressPolicy.parse(value)
         return value
 
+    @field_validator("rate_limit")
     @classmethod
     def _a_rate(cls, value: str) -> str:
         parse_rate_limit(value)
@@ -229,7 +230,6 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    @model_validator(mode="after")
     def _a_webhook_that_can_be_sent(self) -> Self:
         url = self.webhook_url.get_secret_value()
         if url and not self.webhook_secret.get_secret_value():
@@ -241,6 +241,7 @@ class Settings(BaseSettings):
             raise ValueError("T2V_WEBHOOK_URL is not public: set T2V_WEBHOOK_ALLOW_PRIVATE to its network")
         return self
 
+    @model_validator(mode="after")
     def _keys_beyond_loopback(self) -> Self:
         if self.role != "dispatcher" and not self.is_loopback and not self.keys.required:
             raise ValueError(

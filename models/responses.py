@@ -106,6 +106,7 @@ class ModelResponse(BaseModel):
     commercial_use: bool
     memory_gib: float
     schedulers: list[str]
+    example_prompts: list[str]
     limits: ModelLimits
     defaults: ModelDefaults
     default: bool = Field(description="Whether requests that name no model get this one.")

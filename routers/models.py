@@ -39,6 +39,7 @@ def _response(entry: CatalogueEntry, default: str, loaded: tuple[str, ...]) -> M
         commercial_use=entry.commercial_use,
         memory_gib=entry.memory_gib,
         schedulers=list(entry.schedulers),
+        example_prompts=list(entry.example_prompts),
         limits=_limits(entry.limits),
         defaults=ModelDefaults(**asdict(entry.defaults)),
         default=entry.name == default,

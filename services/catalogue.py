@@ -69,6 +69,7 @@ class CatalogueEntry:
         pipeline_class: The diffusers class that loads it.
         memory_gib: Device memory at the default size in half precision, without offload.
         commercial_use: Whether the weights' licence allows it.
+        example_prompts: What the model makes well, for those who try it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class CatalogueEntry:
     licence: str
     commercial_use: bool
     schedulers: tuple[str, ...] = tuple(SCHEDULERS)
+    example_prompts: tuple[str, ...] = ()
 
     @property
     def checkpoint_name(self) -> str:
@@ -96,6 +98,13 @@ _REFERENCE_LIMITS = Limits(
     height=Range(128, 1024, 64),
     num_frames=Range(1, 128),
     max_pixels=64 * 576 * 320,
+)
+
+_SCENES = (
+    "a sailing boat on a calm sea at sunset",
+    "a fox running through fresh snow",
+    "rain on a window, city lights behind it",
+    "a steam train crossing a stone bridge",
 )
 
 _ENTRIES = (
@@ -119,6 +128,7 @@ _ENTRIES = (
         memory_gib=6.0,
         licence="CC-BY-NC-4.0",
         commercial_use=False,
+        example_prompts=_SCENES,
     ),
     CatalogueEntry(
         name="zeroscope_v2_576w",
@@ -140,6 +150,7 @@ _ENTRIES = (
         memory_gib=8.0,
         licence="CC-BY-NC-4.0",
         commercial_use=False,
+        example_prompts=_SCENES,
     ),
     CatalogueEntry(
         name="videocrafter2",
@@ -161,6 +172,7 @@ _ENTRIES = (
         memory_gib=8.0,
         licence="CC-BY-NC-4.0",
         commercial_use=False,
+        example_prompts=_SCENES,
     ),
     CatalogueEntry(
         name="demo",
@@ -188,6 +200,12 @@ _ENTRIES = (
         memory_gib=0.5,
         licence="MIT",
         commercial_use=True,
+        example_prompts=(
+            "a red circle moving left",
+            "a small yellow star falling on a blue background",
+            "a large green triangle rising",
+            "a white square gliding right on grey",
+        ),
     ),
 )
 
@@ -273,4 +291,5 @@ def _local_entry(folder: Path) -> CatalogueEntry:
         memory_gib=reference.memory_gib,
         licence="unknown",
         commercial_use=False,
+        example_prompts=_SCENES,
     )

@@ -27,6 +27,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OPEN = {
     ("GET", "/"),
+    ("HEAD", "/"),
+    ("GET", "/static/page"),
+    ("GET", "/static/page/config.json"),
     ("GET", "/docs"),
     ("GET", "/openapi.json"),
     ("HEAD", "/openapi.json"),

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import async_playwright
 
-from app.docs import STATIC
+from app.assets import STATIC
 from models.responses import ErrorEnvelope
 from tests.live_api import LiveApi, live_api
 
@@ -67,7 +67,9 @@ async def test_every_answer_has_them(api: LiveApi) -> None:
         ("GET", "/bug", {}, 500),
         ("GET", "/jobs", {"host": "evil.example"}, 400),
         ("GET", "/docs", {}, 200),
-        ("GET", "/", {}, 307),
+        ("GET", "/", {}, 200),
+        ("HEAD", "/", {}, 200),
+        ("GET", "/static/page/main.js", {}, 200),
         ("GET", "/openapi.json", {}, 200),
         ("GET", "/static/docs.js", {}, 200),
         ("GET", "/static/nothing", {}, 404),
@@ -178,8 +180,8 @@ async def test_the_documentation_works_under_its_policy(api: LiveApi) -> None:
 
 
 async def test_documentation_and_metrics_can_be_closed(tmp_path: Path) -> None:
-    async with live_api(tmp_path, docs=False, metrics=False) as api:
-        for path in ("/", "/docs", "/openapi.json", "/static/docs.js", "/metrics"):
+    async with live_api(tmp_path, page=False, docs=False, metrics=False) as api:
+        for path in ("/", "/docs", "/openapi.json", "/static/docs.js", "/static/page/main.js", "/metrics"):
             answer = await api.client.get(path)
             assert answer.status_code == 404, path
             check(answer.headers)

@@ -1,0 +1,185 @@
+// The form that makes clips.
+
+import { ApiError, createClip } from "./api.js";
+import { explain } from "./advice.js";
+import { announce, byId, element } from "./elements.js";
+import { makeFields } from "./fields.js";
+
+const DRAFT = "t2v.draft";
+const PRESETS = [["draft", "Draft", 0.4], ["standard", "Standard", 1], ["best", "Best", 2]];
+
+/** `oncreated(job)` hears of every new job. */
+export function makeComposer(oncreated) {
+  const form = byId("composer");
+  const prompt = byId("prompt");
+  const select = byId("model");
+  const fields = makeFields(byId("fields"), (name) => {
+    if (name === "num_inference_steps") markPreset();
+    keepDraft();
+  });
+  let models = [];
+  let attempt = null;
+
+  const model = () => models.find((each) => each.id === select.value);
+  const steps = () => fields.inputs.get("num_inference_steps");
+
+  function stepsOf(factor) {
+    const { minimum, maximum } = model().limits.num_inference_steps;
+    return Math.min(maximum, Math.max(minimum, Math.round(model().defaults.num_inference_steps * factor)));
+  }
+
+  for (const [name, label, factor] of PRESETS) {
+    const onchange = () => {
+      steps().value = stepsOf(factor);
+      keepDraft();
+    };
+    byId("presets").append(
+      element("label", {},
+        element("input", { type: "radio", name: "preset", value: name, onchange }),
+        element("span", {}, label, element("small", {}))),
+    );
+  }
+
+  function markPreset() {
+    for (const [name, , factor] of PRESETS) {
+      const radio = form.querySelector(`input[name=preset][value=${name}]`);
+      radio.checked = Number(steps().value) === stepsOf(factor);
+      radio.parentElement.querySelector("small").textContent = `${stepsOf(factor)} steps`;
+    }
+  }
+
+  function useModel() {
+    fields.useModel(model());
+    byId("model-hint").textContent =
+      model().description + (model().commercial_use ? "" : ` No commercial use (${model().licence}).`);
+    byId("examples").replaceChildren(
+      ...(model().example_prompts).map((text) =>
+        element("button", { type: "button", class: "chip", onclick: () => setPrompt(text) }, text)),
+    );
+    markPreset();
+  }
+
+  function setPrompt(text) {
+    prompt.value = text;
+    promptError("");
+    prompt.focus();
+    keepDraft();
+  }
+
+  function promptError(message) {
+    Object.assign(byId("prompt-error"), { textContent: message, hidden: !message });
+    if (message) prompt.setAttribute("aria-invalid", "true");
+    else prompt.removeAttribute("aria-invalid");
+  }
+
+  function keepDraft() {
+    const draft = { prompt: prompt.value, model: select.value, values: fields.values() };
+    sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+  }
+
+  function restoreDraft() {
+    const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "null");
+    if (draft === null) return;
+    prompt.value = draft.prompt;
+    if (models.some((each) => each.id === draft.model)) load(draft.model, draft.values);
+  }
+
+  function load(name, values) {
+    select.value = name;
+    useModel();
+    fields.setValues(values);
+    markPreset();
+  }
+
+  function setModels(list) {
+    models = list;
+    const known = list.map((each) => element("option", { value: each.id, selected: each.default }, each.id));
+    select.replaceChildren(...known);
+    useModel();
+    restoreDraft();
+  }
+
+  /** Take a job's parameters back into the form. */
+  function reuse(job) {
+    if (models.some((each) => each.id === job.model)) load(job.model, job.params);
+    setPrompt(job.params.prompt);
+    byId("advanced").open = true;
+    form.scrollIntoView({ block: "nearest" });
+    announce("The form holds this clip's prompt and parameters.");
+  }
+
+  function refused() {
+    if (!prompt.value.trim()) {
+      promptError("Say what the clip shows, or choose one of the examples.");
+      prompt.focus();
+      return true;
+    }
+    promptError("");
+    const field = fields.check(model());
+    if (field === null) return false;
+    byId("advanced").open = true;
+    fields.inputs.get(field).focus();
+    return true;
+  }
+
+  function problem(text) {
+    Object.assign(byId("problem"), { textContent: text, hidden: !text });
+  }
+
+  /** Ask for a clip. The same request that got no answer is sent again under its own key: it makes one job. */
+  async function create(body) {
+    const text = JSON.stringify(body);
+    if (attempt?.text !== text) attempt = { text, key: `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}` };
+    const job = await createClip(body, attempt.key);
+    attempt = null;
+    oncreated(job);
+    byId("stage").scrollIntoView({ block: "nearest" });
+    return job;
+  }
+
+  async function submit() {
+    problem("");
+    if (!model() || refused()) return;
+    byId("generate").disabled = true;
+    try {
+      await create({ prompt: prompt.value, model: select.value, ...fields.values() });
+    } catch (error) {
+      showFailure(error);
+    } finally {
+      byId("generate").disabled = false;
+    }
+  }
+
+  function showFailure(error) {
+    if (error.status === 401) return;
+    if (error instanceof ApiError && error.param) {
+      if (error.param === "prompt") return promptError(error.message);
+      if (fields.showError(error.param, error.message)) {
+        byId("advanced").open = true;
+        return fields.inputs.get(error.param).focus();
+      }
+    }
+    problem(explain(error));
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  prompt.addEventListener("input", () => {
+    promptError("");
+    keepDraft();
+  });
+  prompt.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      submit();
+    }
+  });
+  select.addEventListener("change", () => {
+    useModel();
+    keepDraft();
+  });
+
+  return { setModels, reuse, create, problem };
+}

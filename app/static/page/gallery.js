@@ -1,0 +1,118 @@
+// The clips made so far, newest first, as far down as one looks.
+
+import { listJobs } from "./api.js";
+import { explain } from "./advice.js";
+import { byId } from "./elements.js";
+import { isFinal, plural } from "./format.js";
+import { makeCard } from "./card.js";
+
+const PAGE = 24;
+const TYPING_MS = 250;
+
+/** `onopen(job)` hears of the clip that one wants to look at. */
+export function makeGallery(onopen) {
+  const list = byId("gallery");
+  const form = byId("filters");
+  const more = byId("more");
+  const jobs = new Map();
+  let loading = null;
+  let lastId = null;
+  let typing = 0;
+
+  const filters = () => ({ q: form.elements.q.value.trim(), status: form.elements.status.value, model: form.elements.model.value });
+  const isFiltered = () => Object.values(filters()).some(Boolean);
+
+  function matches(job) {
+    const { q, status, model } = filters();
+    return job.params.prompt.toLowerCase().includes(q.toLowerCase()) &&
+      (!status || status === job.status) && (!model || model === job.model);
+  }
+
+  /** From the top. */
+  async function reload() {
+    jobs.clear();
+    lastId = null;
+    keepFilters();
+    await load(true);
+  }
+
+  async function load(anew = false) {
+    loading?.abort();
+    const mine = (loading = new AbortController());
+    list.setAttribute("aria-busy", "true");
+    try {
+      const page = await listJobs({ ...filters(), limit: PAGE, after: lastId }, mine.signal);
+      if (anew) list.replaceChildren();
+      for (const job of page.data) if (isFinal(job) && !jobs.has(job.id)) list.append(card(job));
+      lastId = page.last_id ?? lastId;
+      more.hidden = !page.has_more;
+      say();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      more.hidden = false;
+      byId("gallery-note").textContent = explain(error);
+    }
+    list.removeAttribute("aria-busy");
+    loading = null;
+    // The observer speaks only when the button comes into view, which it may still be in.
+    if (!more.hidden && isInView(more)) load();
+  }
+
+  function card(job) {
+    jobs.set(job.id, job);
+    return makeCard(job, () => onopen(jobs.get(job.id)));
+  }
+
+  function say() {
+    const none = isFiltered() ? "No clip fits. Try other words, or all clips." : "No clips yet. The first one you make appears here.";
+    byId("gallery-note").textContent = jobs.size ? `${plural(jobs.size, "clip")}${more.hidden ? "" : " so far"}` : none;
+  }
+
+  /** A job that has ended. */
+  function add(job) {
+    if (!matches(job) || jobs.has(job.id)) return;
+    const newer = [...list.children].find((other) => other.dataset.id < job.id);
+    const node = card(job);
+    node.classList.add("new");
+    list.insertBefore(node, newer ?? null);
+    say();
+  }
+
+  function remove(id) {
+    if (!jobs.delete(id)) return;
+    list.querySelector(`[data-id="${id}"]`).remove();
+    say();
+  }
+
+  function keepFilters() {
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(filters())) {
+      if (value) url.searchParams.set(name, value);
+      else url.searchParams.delete(name);
+    }
+    history.replaceState(history.state, "", url);
+  }
+
+  /** With the models to choose from; the address of the page says what was chosen before a reload. */
+  function start(models) {
+    form.elements.model.append(...models.map((model) => new Option(model.id, model.id)));
+    for (const [name, value] of new URLSearchParams(location.search)) {
+      if (form.elements[name]) form.elements[name].value = value;
+    }
+    return reload();
+  }
+
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("change", (event) => event.target.type !== "search" && reload());
+  form.elements.q.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(reload, TYPING_MS);
+  });
+  more.addEventListener("click", () => load());
+  new IntersectionObserver(([entry]) => entry.isIntersecting && !loading && !more.hidden && lastId && load(), { rootMargin: "400px" })
+    .observe(more);
+
+  return { start, reload, add, remove };
+}
+
+const isInView = (node) => node.getBoundingClientRect().top < innerHeight + 400;
