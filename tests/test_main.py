@@ -39,6 +39,8 @@ def run(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"T2V_PORT": "99999"}, "T2V_PORT: "),
         ({"T2V_DEVICE": "tpu"}, "T2V_DEVICE: "),
         ({"T2V_MODEL": "sora"}, "T2V_MODEL: model 'sora'"),
+        ({"T2V_MODEL_ALIASES": "sora-2"}, "T2V_MODEL_ALIASES: entry 1 is not of the form name=model"),
+        ({"T2V_MODEL_ALIASES": "a=demo, b=c"}, "T2V_MODEL_ALIASES: b stands for 'c'"),
         ({"T2V_HOST": "0.0.0.0"}, "API key is needed"),  # noqa: S104
         ({"T2V_HOST": "::"}, "API key is needed"),
         ({"T2V_HOST": "example.org"}, "API key is needed"),
