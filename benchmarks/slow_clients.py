@@ -20,11 +20,13 @@ from urllib.parse import urlsplit
 
 from benchmarks.service_overhead import running_service
 
-ROUNDS = 4
+ROUNDS = 8
 CONCURRENCY = 4
 LONG_ANSWER = "/static/swagger-ui/swagger-ui-bundle.js"
 SMALL_BUFFER = 4096
 PACE_SECONDS = 1.0
+SETTLE_SECONDS = 5.0
+LONG_ANSWERS = 6  # more than the kernel's buffers hold
 Way = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PATHS = ("/jobs", "/models", "/health/live", "/jobs?status=completed&limit=100")
 
@@ -98,6 +100,7 @@ class Crowd:
         ]
         try:
             await asyncio.gather(*[event.wait() for event in begun])
+            await asyncio.sleep(SETTLE_SECONDS)  # until the buffers between us are full and nothing moves
             yield
         finally:
             for task in tasks:
@@ -133,7 +136,7 @@ class Crowd:
                 raise ConnectionResetError
 
     async def _do_not_read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(f"GET {LONG_ANSWER} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        writer.write(f"GET {LONG_ANSWER} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * LONG_ANSWERS)
         while True:
             await asyncio.sleep(PACE_SECONDS)
             if not await reader.read(1):
