@@ -42,7 +42,7 @@ def test_a_failing_ffmpeg_fails_its_job_and_no_other(broken_ffmpeg: Path, tmp_pa
         job = run(service)
         assert job["status"] == "completed"
         assert service.worker().pid == worker
-        stored = {path.name.partition(".")[0] for path in (service.data_dir / "videos").iterdir()}
+        stored = {path.name.partition(".")[0] for path in (service.data_dir / "videos").glob("*.*")}
         assert stored == {job["id"]}
         assert not list((service.data_dir / "holders").glob("*.scratch/*"))
 

@@ -20,6 +20,7 @@ from services.janitor import Janitor, JanitorOptions
 from services.job_store import JobStore
 from services.mongo import Database
 from tests.chaos.ledger import STABLE, Ledger
+from tests.chaos.receiver import Receiver
 from tests.chaos.site import Site
 
 ERRORS = {"worker_lost", "timeout", "storage_full", "encoding_failed", "out_of_memory", "model_unavailable"}
@@ -39,6 +40,7 @@ class Findings:
     cancelled_in_vain: list[str] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
 
     def named(self) -> list[tuple[str, list[str]]]:
@@ -51,6 +53,7 @@ class Findings:
             "cancelled_in_vain": "acknowledged cancels that completed anyway",
             "contradictions": "answers that contradict the record",
             "unnamed": "ends without a named reason",
+            "untold": "ends without a webhook",
             "exceptions": "unexpected exceptions in the logs",
         }
         return [(words[entry.name], getattr(self, entry.name)) for entry in fields(self)]
@@ -70,10 +73,11 @@ class Audit:
 class Auditor:
     """Of a stage whose services have stopped and whose database answers."""
 
-    def __init__(self, site: Site, database: Database, ledger: Ledger) -> None:
+    def __init__(self, site: Site, database: Database, ledger: Ledger, receiver: Receiver) -> None:
         self._site = site
         self._database = database
         self._ledger = ledger
+        self._receiver = receiver
         self._files = FileStore(site.data_dir / "videos", BUDGET_BYTES)
         self._found = Findings(contradictions=list(ledger.contradictions))
 
@@ -88,6 +92,7 @@ class Auditor:
         self._compare_with_ledger(jobs)
         self._look_at_ends(list(jobs.values()))
         self._look_at_files(jobs)
+        self._look_at_webhooks([job for job in jobs.values() if job.status.is_final])
         self._look_at_logs()
         return Audit(self._found, len(jobs), Counter(outcome(job) for job in jobs.values()))
 
@@ -117,10 +122,19 @@ class Auditor:
             elif job.completed_at is None or job.lease is not None:
                 self._found.contradictions.append(f"{job.id} is {job.status.value} and not ended")
 
+    def _look_at_webhooks(self, jobs: Sequence[Job]) -> None:
+        """One event for each end; that it may come twice under its id is the promise of at least once."""
+        for job in jobs:
+            told = sorted(kind for _, kind in self._receiver.events.get(job.id, ()))
+            if not told:
+                self._found.untold.append(f"{job.id} is {job.status.value}")
+            elif told != [f"video.{job.status.value}"]:
+                self._found.twice.append(f"{job.id} is {job.status.value} and was told as {told}")
+
     def _look_at_files(self, jobs: dict[str, Job]) -> None:
         videos, found = self._site.data_dir / "videos", self._found
         kept = {(job.id, job.fence): job for job in jobs.values() if job.status is JobStatus.COMPLETED}
-        for path in sorted(videos.iterdir()):
+        for path in sorted(videos.glob("*.*")):
             job_id, fence, *_ = path.name.split(".")
             if path.suffix == ".part" or (job_id, int(fence)) not in kept:
                 found.leftovers.append(path.name)

@@ -37,7 +37,7 @@ class Client:
                 if action == "create" and len(self._open) >= OUTSTANDING:
                     action = "get"
                 await getattr(self, f"_{action}")()
-                await asyncio.sleep(self._dice.uniform(0, 0.05))
+                await asyncio.sleep(self._dice.uniform(0, 0.2))
 
     async def _create(self) -> None:
         """Sent again under one key until it is answered: one job, however often the service dies."""

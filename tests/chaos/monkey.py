@@ -19,7 +19,9 @@ def actions(point: str) -> tuple[str, ...]:
 EVERY_POINT = tuple((point, action) for point in POINTS for action in actions(point))
 POINT_SECONDS = 6.0
 POINT_TRIES = 4
-UP_SECONDS = 30.0
+UP_SECONDS = 180.0
+AT_WORK = 0.8
+"""The share of faults that meet a service that is ready; the others meet it wherever it is, starting too."""
 FAULTS = {"worker": 40, "service": 18, "database": 18, "both": 4, "pause": 8, "point": 12}
 
 
@@ -60,6 +62,8 @@ class Monkey:
             fault = self._dice.choices(list(FAULTS), list(FAULTS.values()))[0]
             if self.killed >= kills and fault not in ("pause", "point"):
                 fault = "point" if self._next_point < points else "pause"
+            if self._dice.random() < AT_WORK or fault in ("pause", "point"):
+                await self._site.answers(UP_SECONDS)
             await getattr(self, f"_{fault}")()
         if self._paused:
             await asyncio.wait(self._paused)
@@ -75,16 +79,13 @@ class Monkey:
         self._kill("database", self._any(self._site.databases()))
 
     async def _service(self) -> None:
-        await self._site.answers(UP_SECONDS)
         self._kill("service", self._dice.choice(self._site.services).pid)
 
     async def _both(self) -> None:
-        await self._site.answers(UP_SECONDS)
         for service in self._site.services:
             self._kill("service", service.pid)
 
     async def _pause(self) -> None:
-        await self._site.answers(UP_SECONDS)
         service = self._dice.choice(self._site.services)
         if service.pid is not None:
             os.kill(service.pid, signal.SIGSTOP)
@@ -92,13 +93,13 @@ class Monkey:
 
     async def _point(self) -> None:
         """Make a process die or stand still at the next point of the plan."""
-        await self._site.answers(UP_SECONDS)
         point, action = self._plan[self._next_point % len(self._plan)]
         self._next_point += 1
         armed = Armed(self._site.points, point, action)
         pid: int | None = None
         for _ in range(POINT_TRIES):
             if point.endswith("recovery"):  # there has to be something to recover
+                await self._site.answers(UP_SECONDS)
                 await self._service()
             with suppress(AssertionError):
                 pid = await eventually(armed.taken_by, POINT_SECONDS)

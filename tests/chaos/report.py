@@ -22,6 +22,7 @@ def print_outcome(outcome: Outcome) -> None:
         "points": listed(outcome.points) or "none",
         "unreached": listed(outcome.unreached) or "none",
         "answers": listed(outcome.answers),
+        "webhooks": f"{outcome.repeated_webhooks} sent again under the same id",
         "settled": f"{outcome.settled_seconds:.1f} s after the last fault",
     }
     for name, value in lines.items():

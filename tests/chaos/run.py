@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.chaos.auditor import Audit, Auditor
 from tests.chaos.clients import Bodies, Client
 from tests.chaos.ledger import Ledger
 from tests.chaos.monkey import Monkey, resume_all
+from tests.chaos.receiver import Receiver
 from tests.chaos.site import DATABASE, Child, Site, open_site
 from tests.waiting import eventually
 
@@ -68,7 +69,8 @@ class Outcome:
     points: Counter[str]
     unreached: Counter[str]
     answers: Counter[str]
-    settled_seconds: float = field(default=0.0)
+    settled_seconds: float
+    repeated_webhooks: int
 
 
 async def run_stage(stage: Stage, seed: str, folder: Path) -> Outcome:
@@ -76,13 +78,17 @@ async def run_stage(stage: Stage, seed: str, folder: Path) -> Outcome:
     began = time.monotonic()
     ledger, enough = Ledger(), asyncio.Event()
     bodies = Bodies(SIZES[stage.generator], PROMPTS[stage.generator])
-    async with open_site(
-        folder,
-        server=stage.server,
-        services=stage.services,
-        lease_seconds=stage.lease_seconds,
-        generator=stage.generator,
-    ) as site:
+    async with (
+        Receiver().listening() as receiver,
+        open_site(
+            folder,
+            server=stage.server,
+            services=stage.services,
+            lease_seconds=stage.lease_seconds,
+            generator=stage.generator,
+            webhook_url=receiver.url,
+        ) as site,
+    ):
         monkey = Monkey(f"{seed} {stage.name}", site, stage.lease_seconds)
         clients = [Client(n, f"{seed} {stage.name}", site, ledger, bodies) for n in range(stage.clients)]
         async with asyncio.TaskGroup() as group:
@@ -99,11 +105,11 @@ async def run_stage(stage: Stage, seed: str, folder: Path) -> Outcome:
         quiet_at = time.monotonic()
         await site.ready()
         async with httpx2.AsyncClient(base_url=site.urls[0], timeout=10) as http:
-            await settled(http)
+            await settled(http, receiver)
         settled_seconds = time.monotonic() - quiet_at
         statuses = [await service.stop() for service in site.services]
         async with records(site) as database:
-            audit = await Auditor(site, database, ledger).audit()
+            audit = await Auditor(site, database, ledger, receiver).audit()
         audit.findings.exceptions += [f"a service ended with {status}" for status in statuses if status]
     return Outcome(
         stage,
@@ -117,23 +123,36 @@ async def run_stage(stage: Stage, seed: str, folder: Path) -> Outcome:
         monkey.unreached,
         ledger.answers,
         settled_seconds,
+        receiver.repeats,
     )
 
 
-async def settled(http: httpx2.AsyncClient) -> None:
-    """Once no job waits or runs; what still does after a while, the audit finds."""
+async def settled(http: httpx2.AsyncClient, receiver: Receiver) -> None:
+    """Once no job waits or runs and every end was told; what still is not after a while, the audit finds."""
 
     async def quiet() -> bool:
         for status in ("queued", "in_progress"):
             answer = await http.get("/jobs", params={"status": status, "limit": 1})
             if answer.status_code != 200 or answer.json()["data"]:
                 return False
-        return True
+        return await every_job(http) <= receiver.events.keys()
 
     try:
-        await eventually(quiet, SETTLE_SECONDS, interval=0.2)
+        await eventually(quiet, SETTLE_SECONDS, interval=0.5)
     except AssertionError:
         return
+
+
+async def every_job(http: httpx2.AsyncClient) -> set[str]:
+    """The ids of all jobs."""
+    job_ids: set[str] = set()
+    after: dict[str, str] = {}
+    while True:
+        page = (await http.get("/jobs", params={"limit": 100, **after})).json()
+        job_ids |= {job["id"] for job in page["data"]}
+        if not page["has_more"]:
+            return job_ids
+        after = {"after": page["last_id"]}
 
 
 @asynccontextmanager

@@ -31,6 +31,8 @@ SETTINGS = {
     "T2V_CANCEL_GRACE_SECONDS": "1",
     "T2V_SHUTDOWN_GRACE_SECONDS": "20",
     "T2V_LOG_FORMAT": "json",
+    "T2V_WEBHOOK_ALLOW_PRIVATE": "true",
+    "T2V_WEBHOOK_TIMEOUT_SECONDS": "2",
 }
 
 
@@ -170,7 +172,13 @@ async def is_ready(client: httpx2.AsyncClient, url: str) -> bool:
 
 @asynccontextmanager
 async def open_site(
-    folder: Path, *, server: str, services: int, lease_seconds: float, generator: str
+    folder: Path,
+    *,
+    server: str,
+    services: int,
+    lease_seconds: float,
+    generator: str,
+    webhook_url: str = "",
 ) -> AsyncIterator[Site]:
     """``server``: ``nx-27017`` or ``secantus`` beside the services, or ``embedded`` in the one."""
     for name in ("data", "points", "tmp"):
@@ -179,6 +187,8 @@ async def open_site(
     environment |= SETTINGS | {
         "T2V_DATA_DIR": str(folder / "data"),
         "T2V_LEASE_SECONDS": str(lease_seconds),
+        "T2V_WEBHOOK_URL": webhook_url,
+        "T2V_WEBHOOK_SECRET": f"whsec_{'A' * 32}",
         "TMPDIR": str(folder / "tmp"),
         points.FOLDER: str(folder / "points"),
         "CHAOS_GENERATOR": generator,
