@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from models.responses import ErrorEnvelope
 from tests.live_api import LiveApi, live_api
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -175,4 +176,8 @@ async def test_a_database_that_is_away(tmp_path: Path) -> None:
         finally:
             for server in servers:
                 server.resume()
-        assert (await api.client.get("/jobs")).status_code == 200
+
+        async def is_back() -> bool:
+            return (await api.client.get("/jobs")).status_code == 200
+
+        await eventually(is_back, 30)
