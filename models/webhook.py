@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv6Address
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -44,6 +45,8 @@ class Endpoint:
             raise ValueError(
                 "must be an http or https URL without a fragment, as in https://example.com/hook"
             )
+        if match["address"] and not _is_address(match["address"]):
+            raise ValueError("its host is not an IPv6 address")
         scheme = match["scheme"].lower()
         host = (match["address"] or match["name"]).lower().removesuffix(".")
         if len(host) > _MAX_HOST_CHARS:
@@ -63,6 +66,14 @@ class Endpoint:
     def url_at(self, address: str) -> str:
         """The URL with an address in the place of its host."""
         return f"{self.scheme}://{_bracketed(address)}:{self.port}{self.target}"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _bracketed(host: str) -> str:

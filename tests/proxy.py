@@ -5,7 +5,21 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+from pymongo.uri_parser import parse_uri
+
 from tests.waiting import eventually
+
+
+def plain_address(mongo_uri: str) -> tuple[str, int]:
+    """The server's host and port; skips the test where the proxy cannot stand in between."""
+    if mongo_uri.startswith("mongodb+srv"):
+        pytest.skip("the address is found by DNS")
+    parsed = parse_uri(mongo_uri)
+    if parsed["options"].get("tls") or parsed["username"]:
+        pytest.skip("the proxy passes neither TLS nor credentials on")
+    host, port = parsed["nodelist"][0]
+    return str(host), int(port)
 
 
 class Proxy:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pymongo.uri_parser import parse_uri
 
 from models.job import Job, JobError, JobProgress, JobStatus, Timings
 from models.video import Video
@@ -17,7 +16,7 @@ from services.ids import ulid_of
 from services.job_store import DatabaseUnavailable, DuplicateJob, JobQuery, JobStore, new_job_id, utc_now
 from services.mongo import Database, connect, free_port
 from tests.jobs import queued_job
-from tests.proxy import Proxy
+from tests.proxy import Proxy, plain_address
 from tests.waiting import eventually
 
 VIDEO = Video(
@@ -544,13 +543,7 @@ async def test_old_keys_are_forgotten(store: JobStore) -> None:
 
 @pytest.fixture
 async def proxy(mongo_uri: str) -> AsyncIterator[Proxy]:
-    if mongo_uri.startswith("mongodb+srv"):
-        pytest.skip("the address is found by DNS")
-    parsed = parse_uri(mongo_uri)
-    if parsed["options"].get("tls") or parsed["username"]:
-        pytest.skip("the proxy passes neither TLS nor credentials on")
-    host, port = parsed["nodelist"][0]
-    async with Proxy(host, port).running() as proxy:
+    async with Proxy(*plain_address(mongo_uri)).running() as proxy:
         yield proxy
 
 
