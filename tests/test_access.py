@@ -209,7 +209,8 @@ async def test_the_document_says_what_is_guarded(world: World) -> None:
     }
     known = set(operations(world.api.app))
     assert {each for each in known - documented.keys() if each.method != "HEAD"} == {
-        Operation("GET", path) for path in ("/", "/docs", "/openapi.json", "/static")
+        Operation("GET", path)
+        for path in ("/", "/docs", "/openapi.json", "/static", "/static/page", "/static/page/config.json")
     }, "nothing is served that is not documented"
     assert documented.keys() <= known
     for operation, description in documented.items():

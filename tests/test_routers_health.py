@@ -85,12 +85,6 @@ async def test_a_request_keeps_its_callers_id(api: LiveApi) -> None:
         assert answer.headers["x-request-id"].startswith("req_")
 
 
-async def test_the_root_leads_to_the_documentation(api: LiveApi) -> None:
-    answer = await api.client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
-    assert "Text to video" in (await api.client.get("/docs")).text
-
-
 async def test_not_ready_without_a_worker(tmp_path: Path) -> None:
     async with live_api(tmp_path, generator=BROKEN) as api:
         answer = await api.client.get("/health/ready")

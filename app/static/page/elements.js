@@ -37,18 +37,18 @@ export function announce(text) {
   byId("announce").textContent = text;
 }
 
+const toastNode = byId("toast");
 let toastTimer = 0;
 
 /** Says something for a few seconds, to everybody. */
 export function toast(text) {
-  const node = byId("toast");
   // A dialog that is open covers and silences all else.
   const open = [...document.querySelectorAll("dialog[open]")].pop();
-  (open ?? document.body).append(node);
-  node.hidden = false;
-  node.textContent = text;
+  (open ?? document.body).append(toastNode);
+  toastNode.hidden = false;
+  toastNode.textContent = text;
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => { node.hidden = true; }, 5000);
+  toastTimer = setTimeout(() => { toastNode.hidden = true; }, 5000);
 }
 
 export const prefersStillness = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -80,7 +80,10 @@ export function makeGallery(onopen) {
 
   function remove(id) {
     if (!jobs.delete(id)) return;
-    list.querySelector(`[data-id="${id}"]`).remove();
+    const card = list.querySelector(`[data-id="${id}"]`);
+    const neighbour = card.nextElementSibling ?? card.previousElementSibling;
+    card.remove();
+    (neighbour?.querySelector("button") ?? form.elements.q).focus();
     say();
   }
 

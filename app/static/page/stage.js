@@ -94,7 +94,9 @@ export function makeStage(tracker, actions) {
   return {
     /** Forget a clip that was deleted. */
     remove(id) {
-      if (result?.job.id === id) dismiss();
+      if (result?.job.id !== id) return;
+      result = null;
+      render();
     },
   };
 }
