@@ -9,6 +9,7 @@ from clients.async_client import AsyncClient, AsyncClip
 from clients.client import Client, Clip
 from clients.errors import (
     ApiError,
+    ClientClosed,
     ClientError,
     Conflict,
     CorruptDownload,
@@ -33,6 +34,7 @@ __all__ = [
     "AsyncClient",
     "AsyncClip",
     "Client",
+    "ClientClosed",
     "ClientError",
     "Clip",
     "Conflict",

@@ -3,7 +3,11 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any, TypeVar
+
+from clients.errors import ClientClosed
 
 T = TypeVar("T")
 
@@ -14,32 +18,38 @@ class BackgroundLoop:
     """Runs coroutines for blocking callers in any thread. What the caller breaks off is cancelled there."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, name="text-to-video client", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._lock, self._is_stopping = threading.Lock(), False
+        is_there = threading.Event()
+        self._thread = threading.Thread(
+            target=self._serve, args=(is_there,), name="text-to-video client", daemon=True
+        )
         self._thread.start()
+        is_there.wait()
 
-    def _serve(self) -> None:
-        try:
+    def _serve(self, is_there: threading.Event) -> None:
+        # The runner cancels what is still under way at the end.
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            is_there.set()
             self._loop.run_forever()
-        finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Its result. Raises what it raises, and RuntimeError once stopped."""
-        if not self._thread.is_alive():
-            work.close()
-            raise RuntimeError("The client is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Its result. Raises what it raises, and ClientClosed once the loop has been stopped."""
+        with self._lock:
+            if self._is_stopping:
+                work.close()
+                raise ClientClosed("The client is closed")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except CancelledError:
+            raise ClientClosed("The client was closed meanwhile") from None
         finally:
             future.cancel()
 
     def iterate(self, items: AsyncGenerator[T]) -> Iterator[T]:
         """Its items, each made when asked for."""
-
         # One that is broken off while it makes an item needs a moment to end, before it can be closed.
         turn = asyncio.Lock()
 
@@ -55,7 +65,7 @@ class BackgroundLoop:
             while (item := self.run(following())) is not _END:
                 yield item
         finally:
-            if self._thread.is_alive():
+            with suppress(ClientClosed):
                 self.run(closing())
 
     def stop(self, last: Coroutine[Any, Any, object]) -> None:
@@ -67,5 +77,7 @@ class BackgroundLoop:
         try:
             self.run(last)
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            with self._lock:
+                self._is_stopping = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()

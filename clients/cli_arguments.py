@@ -99,6 +99,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--scheduler", metavar="NAME")
     group.add_argument("--seed", type=int, metavar="N", help="equal seeds give equal clips")
     group.add_argument("--priority", type=int, metavar="N", help="-2 to 2; above 0 for administrators")
+    group.add_argument("--webhook-url", metavar="URL", help="told when the job has ended")
     group.add_argument(
         "--metadata",
         type=_pair,

@@ -13,6 +13,10 @@ class ClientError(Exception):
     """Base of all errors of this package."""
 
 
+class ClientClosed(ClientError):
+    """The client was closed before the work was done."""
+
+
 class ServiceUnreachable(ClientError):
     """No answer came: nothing listens there, the network is away, or the connection broke."""
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from clients.types import Job
+from clients.types import Job, note_of
 
 Choice = Literal["cancel", "wait", "leave"]
 
@@ -113,17 +113,6 @@ class Terminal:
                 return "leave"
             if (choice := _CHOICES.get(answer.strip().lower())) is not None:
                 return choice
-
-
-def note_of(job: Job) -> str:
-    """Step and seconds left, or the place in the queue."""
-    if job.status == "queued":
-        ahead = job.queue_position
-        return "" if ahead is None else "next" if ahead == 0 else f"{ahead} ahead"
-    if job.is_final:
-        return ""
-    eta = "" if job.eta_seconds is None else f", {job.eta_seconds:.0f} s left"
-    return f"step {job.progress.step}/{job.progress.total}{eta}"
 
 
 def printable(text: str) -> str:

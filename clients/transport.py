@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from clients.errors import (
     ApiError,
+    ClientClosed,
     ClientError,
     ServiceUnreachable,
     TooManyRequests,
@@ -107,6 +108,8 @@ class Transport:
                 await left.pause(error)
 
     async def _send(self, request: httpx2.Request, stream: bool) -> httpx2.Response:
+        if self._http.is_closed:
+            raise ClientClosed("The client is closed")
         try:
             response = await self._http.send(request, stream=stream)
             self._has_answered = True

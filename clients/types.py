@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     seed: int | None
     priority: int | None
     metadata: dict[str, str] | None
+    webhook_url: str | None
 
 
 class Filters(TypedDict, total=False):
@@ -102,6 +103,7 @@ class Job(_Answer):
     metadata: dict[str, str]
     retry_of: str | None = None
     remix_of: str | None = None
+    webhook_url: str | None = None
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -176,3 +178,14 @@ class Update:
 
     job: Job
     preview: bytes | None = field(default=None, repr=False)
+
+
+def note_of(job: Job) -> str:
+    """Step and seconds left, or the place in the queue."""
+    if job.status == "queued":
+        ahead = job.queue_position
+        return "" if ahead is None else "next" if ahead == 0 else f"{ahead} ahead"
+    if job.is_final:
+        return ""
+    eta = "" if job.eta_seconds is None else f", {job.eta_seconds:.0f} s left"
+    return f"step {job.progress.step}/{job.progress.total}{eta}"

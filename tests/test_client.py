@@ -16,6 +16,7 @@ from authentication import create_key
 from clients import (
     AsyncClient,
     Client,
+    ClientClosed,
     Conflict,
     InvalidRequest,
     JobCancelled,
@@ -254,5 +255,16 @@ async def test_a_closed_client_says_so(api: LiveApi) -> None:
     client = Client(url_of(api))
     client.close()
     client.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(ClientClosed):
         client.models()
+
+
+async def test_what_is_under_way_when_a_client_is_closed_ends(api: LiveApi, client: AsyncClient) -> None:
+    job = await client.create(f"wait {api.folder / 'nothing'}")
+    blocking = Client(url_of(api))
+    waiting = asyncio.ensure_future(in_thread(blocking.wait, job.id))
+    await api.until(job.id, "in_progress")
+    await in_thread(blocking.close)
+    with pytest.raises(ClientClosed):
+        await waiting
+    await api.cancel(job.id)
