@@ -13,6 +13,9 @@ from tests.chaos.site import Site
 
 OUTSTANDING = 4
 ANSWER_SECONDS = 6.0
+CANCELLED = 0.1
+DELETED = 0.05
+"""Shares of the jobs that their owner means to cancel, and to delete once they have ended."""
 ACTIONS = {"create": 30, "get": 30, "list": 6, "cancel": 4, "fetch": 14, "retry": 3, "delete": 3}
 
 
@@ -27,6 +30,8 @@ class Client:
         self._bodies = bodies
         self._mine: list[str] = []
         self._open: set[str] = set()
+        self._to_cancel: set[str] = set()
+        self._to_delete: set[str] = set()
         self._retried: set[str] = set()
 
     async def run(self, enough: asyncio.Event) -> None:
@@ -62,7 +67,7 @@ class Client:
         await self._call("GET", "/jobs", params={"limit": 50})
 
     async def _cancel(self) -> None:
-        if job_id := self._pick(self._open):
+        if job_id := self._pick(self._open & self._to_cancel):
             answer = await self._call("POST", f"/jobs/{job_id}/cancel")
             if answer is not None and answer.status_code == 200:
                 self._ledger.cancelled.add(job_id)
@@ -75,7 +80,7 @@ class Client:
                 self._take(answer.json(), self._ledger.accepted[job_id])
 
     async def _delete(self) -> None:
-        if job_id := self._pick(self._ended(*FINAL)):
+        if job_id := self._pick(self._ended(*FINAL) & self._to_delete):
             self._ledger.perhaps_deleted.add(job_id)
             self._open.discard(job_id)
             answer = await self._call("DELETE", f"/jobs/{job_id}")
@@ -96,6 +101,10 @@ class Client:
     def _take(self, job: dict[str, Any], body: dict[str, Any]) -> None:
         self._ledger.accept(job, body)
         self._mine.append(job["id"])
+        if self._dice.random() < CANCELLED:
+            self._to_cancel.add(job["id"])
+        if self._dice.random() < DELETED:
+            self._to_delete.add(job["id"])
         self._open.add(job["id"])
 
     def _missing(self, job_id: str) -> None:
