@@ -40,7 +40,8 @@ async def browser() -> AsyncIterator[Browser]:
 async def plays_and_seeks(player: Locator) -> dict[str, Any]:
     facts: dict[str, Any] = await player.evaluate(
         """async (video) => {
-            if (video.readyState < 4) await new Promise(done => video.addEventListener('canplaythrough', done));
+            const loaded = new Promise(done => video.addEventListener('canplaythrough', done));
+            if (video.readyState < 4) await loaded;
             video.pause();
             const seeked = new Promise(done => video.addEventListener('seeked', done, {once: true}));
             video.currentTime = video.duration * 0.75;
@@ -60,7 +61,8 @@ async def test_a_person_makes_finds_and_deletes_a_clip(api: LiveApi, browser: Br
     async with visit(browser, str(api.client.base_url), **SIZES[size]) as visitor:
         page = visitor.page
         await visitor.open()
-        await visitor.generate(f"a red circle moving left on a {size}", steps=60)
+        prompt = f"a red circle moving left on a {size}"
+        await visitor.generate(prompt, steps=60)
 
         # It moves, and the picture appears.
         percents: list[int] = []
@@ -85,9 +87,7 @@ async def test_a_person_makes_finds_and_deletes_a_clip(api: LiveApi, browser: Br
         await page.reload()
         await page.get_by_role("searchbox").fill(f"ON A {size}")
         await expect(visitor.cards).to_have_count(1)
-        await expect(page.get_by_label("Prompt", exact=True)).to_have_value(
-            f"a red circle moving left on a {size}"
-        )
+        await expect(page.get_by_label("Prompt", exact=True)).to_have_value(prompt)
         assert await page.evaluate("document.querySelector('#gallery img').complete")
 
         await visitor.cards.get_by_role("button").click()
@@ -133,7 +133,7 @@ async def test_by_keyboard_alone(api: LiveApi, browser: Browser) -> None:
 
 
 async def test_cards_play_while_pointed_at(api: LiveApi, browser: Browser) -> None:
-    job = await api.until((await api.create("a pink square falling"))["id"], "completed")
+    job = await api.finished("a pink square falling")
     async with visit(browser, str(api.client.base_url)) as visitor:
         await visitor.open()
         card = visitor.page.locator(f'[data-id="{job["id"]}"]')
@@ -145,9 +145,7 @@ async def test_cards_play_while_pointed_at(api: LiveApi, browser: Browser) -> No
 
 
 async def test_a_clip_is_made_again(api: LiveApi, browser: Browser) -> None:
-    job = await api.until(
-        (await api.create("a green star drifting right", seed=7, fps=12))["id"], "completed"
-    )
+    job = await api.finished("a green star drifting right", seed=7, fps=12)
     async with visit(browser, str(api.client.base_url)) as visitor:
         page = visitor.page
         await visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -32,7 +32,7 @@ async def test_browsers_keep_the_files_and_ask_whether_they_changed(api: LiveApi
 
 
 async def test_the_page_loads_what_is_here_and_nothing_else(api: LiveApi) -> None:
-    """Every file is used, every file that is used is there, and nothing within the page needs leave to run."""
+    """Every file is used and there, and nothing within the page needs leave to run."""
     page = (await api.client.get("/")).text
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|https?://", page)
     used = set(re.findall(r'(?:src|href)="static/page/([^"]+)"', page))
