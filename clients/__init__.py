@@ -27,7 +27,7 @@ from clients.errors import (
     UnexpectedAnswer,
     WaitTimeout,
 )
-from clients.types import Job, Link, Model, Options, Update, Video
+from clients.records import Job, Link, Model, Options, Update, Video
 
 __all__ = [
     "ApiError",

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from clients.downloads import download
 from clients.errors import JobCancelled, JobFailed, UnexpectedAnswer
 from clients.following import follow
+from clients.records import Filters, Job, JobPage, Link, Model, ModelList, Options, Update, Variant
 from clients.transport import Transport, parsed
-from clients.types import Filters, Job, JobPage, Link, Model, ModelList, Options, Update, Variant
 
 _PAGE = 50
 

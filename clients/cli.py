@@ -23,8 +23,8 @@ from clients.errors import (
     Unauthenticated,
     Unavailable,
 )
+from clients.records import Filters, Job, Range, note_of
 from clients.terminal import Terminal
-from clients.types import Filters, Job, Range, note_of
 
 DONE, JOB_FAILED, USAGE, NO_SERVICE, REFUSED, NO_FILE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import cast, get_args
 
-from clients.types import Options, Status
+from clients.records import Options, Status
 
 COMMANDS = {
     "generate": "make a clip (the command itself may be left out)",

@@ -7,7 +7,7 @@ from typing import Self, Unpack
 
 from clients.async_client import AsyncClient, FilePath, OnProgress, completed
 from clients.background_loop import BackgroundLoop
-from clients.types import Filters, Job, Link, Model, Options, Update, Variant
+from clients.records import Filters, Job, Link, Model, Options, Update, Variant
 
 
 class Client:

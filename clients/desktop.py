@@ -16,7 +16,7 @@ from clients.client import Client
 from clients.errors import ClientError
 from clients.frames import Film, decode
 from clients.player import Player
-from clients.types import Job, Model, Options, Update, note_of
+from clients.records import Job, Model, Options, Update, note_of
 
 PICTURE_PIXELS = 384
 _TICK_MS = 40

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 
 from clients.errors import ApiError, CorruptDownload, ServiceUnreachable
+from clients.records import Video
 from clients.transport import Patience, Transport
-from clients.types import Video
 
 
 class PartFile:

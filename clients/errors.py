@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 if TYPE_CHECKING:
-    from clients.types import Job
+    from clients.records import Job
 
 
 class ClientError(Exception):

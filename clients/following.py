@@ -11,8 +11,8 @@ from urllib.parse import quote
 import httpx2
 
 from clients.errors import ServiceUnreachable, TooManyRequests, Unavailable, UnexpectedAnswer, WaitTimeout
+from clients.records import Job, Progress, Update
 from clients.transport import Transport, parsed
-from clients.types import Job, Progress, Update
 
 FIRST_EVENT_SECONDS = 15.0
 # The service says something every 15 seconds, if only that it is there.

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from clients.types import Job, note_of
+from clients.records import Job, note_of
 
 Choice = Literal["cancel", "wait", "leave"]
 

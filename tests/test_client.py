@@ -29,7 +29,7 @@ from clients import (
     Update,
     WaitTimeout,
 )
-from clients.types import Defaults, Filters, Job, Limits, Model, Params, Video
+from clients.records import Defaults, Filters, Job, Limits, Model, Params, Video
 from models import responses, video
 from routers.listing import JobFilters
 from tests.live_api import LiveApi, live_api
