@@ -63,6 +63,7 @@ def test_console_lines_carry_ids_and_no_secrets() -> None:
     [
         ("mongodb+srv://u:p@cluster.example/x", "mongodb+srv://***@cluster.example/x"),
         ("key t2v_abcdefghijklmnopqrstuvwxyz end", "key *** end"),
+        ("whsec_AAECAwQFBgcICQoLDA0ODw== end", "*** end"),
         ("?expires=1&signature=0123456789abcdef0123", "?expires=1&signature=***"),
         ("nothing to hide", "nothing to hide"),
     ],

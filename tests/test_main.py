@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.instance_lock import InstanceLock
+from tests.receiver import SECRET
 from tests.running_service import running_service
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +47,11 @@ def run(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
         ({"T2V_HOST": "example.org"}, "API key is needed"),
         ({"T2V_API_KEYS": "alice"}, "T2V_API_KEYS: entry 1"),
         ({"T2V_SIGNING_KEY": "short"}, "T2V_SIGNING_KEY: must have at least 32"),
+        ({"T2V_WEBHOOK_SECRET": "hunter2"}, "T2V_WEBHOOK_SECRET: entry 1 is not whsec_"),
+        ({"T2V_WEBHOOK_URL": "https://example.com/"}, "T2V_WEBHOOK_URL needs T2V_WEBHOOK_SECRET"),
+        ({"T2V_WEBHOOK_URL": "https://u:hunter2@example.com/"}, "T2V_WEBHOOK_URL: must not hold a user name"),
+        ({"T2V_WEBHOOK_URL": "http://10.0.0.1/", "T2V_WEBHOOK_SECRET": SECRET}, "T2V_WEBHOOK_ALLOW_PRIVATE"),
+        ({"T2V_WEBHOOK_ALLOW_PRIVATE": "yes"}, "T2V_WEBHOOK_ALLOW_PRIVATE: entry 1"),
         ({"T2V_ROLE": "api"}, "set MONGO_URI"),
         ({"T2V_ROLE": "dispatcher"}, "set MONGO_URI"),
     ],
@@ -55,6 +61,7 @@ def test_a_setting_that_cannot_be(tmp_path: Path, environment: dict[str, str], w
     done = run(tmp_path, **environment)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
+    assert "hunter2" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
