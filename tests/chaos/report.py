@@ -15,7 +15,7 @@ def print_outcome(outcome: Outcome) -> None:
     made_by = "the demo checkpoint" if stage.generator == DEMO else "scripted workers"
     print(f"\n{stage.name} ({stage.server}, {stage.services} service(s), {made_by}), {outcome.seconds:.0f} s")
     lines = {
-        "accepted": f"{outcome.accepted}: {outcome.tickets} requests, the rest retries; {audit.jobs} records left",
+        "accepted": f"{outcome.accepted} ({outcome.tickets} requests, then retries); {audit.jobs} left",
         "ended as": listed(audit.outcomes),
         "killed": f"{outcome.kills.total()}: {listed(outcome.kills)}",
         "paused": f"{outcome.pauses} SIGSTOPs longer than the lease of {stage.lease_seconds:g} s",
