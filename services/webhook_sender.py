@@ -95,10 +95,12 @@ class WebhookSender:
             "Content-Type": "application/json",
             "User-Agent": _USER_AGENT,
         }
-        unreachable = httpx2.ConnectError("the host has no address")
+        unreachable: httpx2.TransportError = httpx2.ConnectError("the host has no address")
+        # An address that swallows everything, as IPv6 does on half-made networks, leaves time for the next.
+        patience = httpx2.Timeout(None, connect=self._timeout_seconds / (len(addresses) + 1))
         # A client for each attempt: a connection is never shared by hosts that share an address.
         async with httpx2.AsyncClient(
-            verify=self._tls, trust_env=False, follow_redirects=False, timeout=None
+            verify=self._tls, trust_env=False, follow_redirects=False, timeout=patience
         ) as client:
             for address in addresses:
                 try:
@@ -110,7 +112,7 @@ class WebhookSender:
                         extensions={"sni_hostname": endpoint.host},
                     ) as response:
                         return response.status_code
-                except httpx2.ConnectError as error:
+                except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                     unreachable = error
         raise unreachable
 
@@ -132,7 +134,7 @@ def _in_words(error: httpx2.TransportError) -> str:
             return f"the receiver's certificate is not valid: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
             return "no TLS connection came about"
-    if isinstance(error, httpx2.ConnectError):
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
         return "no connection came about"
     return "the connection broke before an answer"
 

@@ -1,6 +1,7 @@
 """One attempt at a time, over real connections to real receivers."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -204,6 +205,22 @@ async def test_the_next_address_where_nobody_listens_at_the_first(outside: Recei
     policy = AddressPolicy.parse("127.0.0.2,127.0.0.3")
     to = sender(Names(["127.0.0.3", "127.0.0.2"]), policy)
     assert (await send(to, f"http://hook.example:{outside.port}/")).verdict is Verdict.DELIVERED
+
+
+async def test_the_next_address_where_the_first_swallows_everything(outside: Receiver) -> None:
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.3", outside.port))
+        full.listen(0)
+        for _ in range(4):  # past its backlog the kernel answers nothing
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        to = sender(Names(["127.0.0.3", "127.0.0.2"]), AddressPolicy.parse("127.0.0.2,127.0.0.3"), timeout=6)
+        assert (await send(to, f"http://hook.example:{outside.port}/")).verdict is Verdict.DELIVERED
+        to = sender(Names(["127.0.0.3"] * 2), AddressPolicy.parse("127.0.0.3"), timeout=3)
+        outcome = await send(to, f"http://hook.example:{outside.port}/")
+        assert outcome == Outcome(Verdict.RETRY, error="no connection came about")
 
 
 async def test_nobody_listens(unused_port: int) -> None:
