@@ -45,6 +45,7 @@ class Previewer:
         self._started = perf_counter()
         self._shown = float("-inf")
         self._spent = 0.0
+        self._last_cost = 0.0
         self._picture: bytes | None = None
 
     def offer(self, estimate: Callable[[], torch.Tensor]) -> None:
@@ -52,7 +53,7 @@ class Previewer:
         now = perf_counter()
         if not self._is_able or now - self._shown < _SECONDS_APART:
             return
-        if self._spent > _SHARE * (now - self._started):
+        if self._spent + self._last_cost > _SHARE * (now - self._started):
             return
         if self._device.type == "cuda":
             # Otherwise the sampling steps that are still under way would count as the picture's cost.
@@ -60,7 +61,8 @@ class Previewer:
         began = perf_counter()
         self._picture = _encode(self._pixels(estimate()))
         self._shown = perf_counter()
-        self._spent += self._shown - began
+        self._last_cost = self._shown - began
+        self._spent += self._last_cost
 
     def take(self) -> bytes | None:
         """The newest picture, as JPEG of at most ``MAX_PREVIEW_BYTES``, once."""
