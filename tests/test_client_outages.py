@@ -20,7 +20,7 @@ from clients import (
 )
 from tests.http_proxy import Cut, HttpProxy
 from tests.live_api import LiveApi, live_api
-from tests.running_service import free_port
+from tests.running_service import free_port, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -163,3 +163,14 @@ async def test_another_service_is_told_apart() -> None:
     async with server, AsyncClient(f"http://127.0.0.1:{port}") as client:
         with pytest.raises(UnexpectedAnswer, match="is its address right"):
             await client.models()
+
+
+async def test_who_waits_outlasts_a_kill_of_the_service(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service:
+        async with AsyncClient(f"http://127.0.0.1:{service.port}") as client:
+            job = await client.create("a red circle moving left", num_inference_steps=60)
+            waiting = asyncio.ensure_future(client.wait(job.id))
+            await asyncio.to_thread(service.wait_for_step, job.id, 2)
+            await asyncio.to_thread(service.kill)
+            await asyncio.to_thread(service.start)
+            assert (await waiting).attempt == 2
