@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pymongo import monitoring
+from pymongo.errors import PyMongoError
 
 from models.job import Job, JobError, JobProgress, JobStatus
 from models.video import VideoParams
@@ -256,7 +257,10 @@ async def secantus(folder: Path) -> AsyncIterator[str]:
 
 async def plan(database: Database, command: dict[str, Any]) -> str:
     """The steps of the plan that the server would choose, outermost first."""
-    answer = await database.motor.command("explain", command, verbosity="queryPlanner")
+    try:
+        answer = await database.motor.command("explain", command, verbosity="queryPlanner")
+    except PyMongoError as error:  # busy, still, with a query that was given up
+        return f"not explained: {type(error).__name__}"
     winning = answer["queryPlanner"]["winningPlan"]
     if isinstance(winning, list):  # SQLite's
         return "; ".join(step["detail"] for step in winning)
