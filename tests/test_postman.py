@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.client_service import ClientService
-from tests.running_service import REPOSITORY_ROOT
+from tests.running_service import REPOSITORY_ROOT, running_service
 
 FOLDER = REPOSITORY_ROOT / "clients" / "postman"
 COLLECTION = FOLDER / "text-to-video.postman_collection.json"
@@ -58,11 +58,14 @@ def test_its_examples_hold_no_key() -> None:
     assert not any(re.search(r"t2v_[A-Za-z0-9_-]{20}", example["body"]) for example in found.values())
 
 
-@pytest.mark.skipif(NEWMAN is None, reason="run npm ci --prefix tests/npm first")
-def test_newman_runs_all_of_it(client_service: ClientService, tmp_path: Path) -> None:
+needs_newman = pytest.mark.skipif(NEWMAN is None, reason="run npm ci --prefix tests/npm first")
+
+
+def run_by_newman(folder: Path, url: str, key: str) -> dict[str, dict[str, Any]]:
+    """All of the collection, without a failed test; the answers by the names of their requests."""
     assert NEWMAN is not None
-    report = tmp_path / "report.json"
-    variables = ["--env-var", f"baseUrl={client_service.url}", "--env-var", f"apiKey={client_service.key}"]
+    report = folder / "report.json"
+    variables = ["--env-var", f"baseUrl={url}", "--env-var", f"apiKey={key}"]
     reporters = ["--color", "off", "--reporters", "cli,json", "--reporter-json-export", report]
     done = subprocess.run(
         [NEWMAN, "run", COLLECTION, "--environment", ENVIRONMENT, *variables, *reporters],
@@ -74,11 +77,24 @@ def test_newman_runs_all_of_it(client_service: ClientService, tmp_path: Path) ->
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
     run = json.loads(report.read_text())["run"]
     assert run["stats"]["assertions"]["failed"] == 0
+    return {each["item"]["name"]: each["response"] for each in run["executions"] if "response" in each}
+
+
+@needs_newman
+def test_newman_runs_all_of_it(client_service: ClientService, tmp_path: Path) -> None:
     collection = json.loads(COLLECTION.read_text())
-    answers = {execution["item"]["name"]: execution["response"] for execution in run["executions"]}
+    answers = run_by_newman(tmp_path, client_service.url, client_service.key)
     assert answers.keys() == {item["name"] for item in requests(collection["item"])}
     for name, example in examples(collection).items():
         assert example["code"] == answers[name]["code"]
         if example["_postman_previewlanguage"] == "json":
             answer = json.loads(bytes(answers[name]["stream"]["data"]))
             assert json.loads(example["body"]).keys() <= answer.keys(), f"{name}: out of date"
+
+
+@needs_newman
+def test_newman_runs_it_without_keys(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service:
+        answers = run_by_newman(tmp_path, f"http://127.0.0.1:{service.port}", "")
+    assert answers["Make a key"]["code"] == 409
+    assert "Revoke the key" not in answers
