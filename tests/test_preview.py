@@ -96,6 +96,10 @@ def test_a_picture_is_taken_once_and_the_next_one_waits_its_time(pipe):
     assert previewer.take() is not None
     assert previewer.take() is None
     assert len(calls) == 1
+    # What it costs is known now: the next clip's first one waits until it is a small part of the time.
+    previewer.begin()
+    previewer.offer(estimate)
+    assert previewer.take() is None
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)

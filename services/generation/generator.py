@@ -38,6 +38,7 @@ class LoadedModel:
     entry: CatalogueEntry
     pipe: Any
     placement: Placement
+    previewer: Previewer
 
 
 class Generator:
@@ -110,17 +111,17 @@ class Generator:
         with self._timed(timings, "encode_prompt"):
             embeddings = self._encode_prompts(model, request)
         with self._timed(timings, "denoise"):
-            previewer = Previewer(pipe, self._device, may_decode=model.placement.offload == "none")
+            model.previewer.begin()
             latents = sample(
                 pipe,
                 embeddings,
                 params,
                 device=self._device,
                 on_step=lambda step: on_progress(
-                    Progress(request.job_id, step, params.num_inference_steps, previewer.take())
+                    Progress(request.job_id, step, params.num_inference_steps, model.previewer.take())
                 ),
                 is_cancelled=is_cancelled,
-                on_estimate=previewer.offer,
+                on_estimate=model.previewer.offer,
             )
         video, thumbnail = self._decode_and_encode(model, request, latents, timings, is_cancelled)
         return Completed(
@@ -193,7 +194,8 @@ class Generator:
         except ExecutionFailed:
             release_memory(self._device)
             raise
-        self._models[entry.name] = LoadedModel(entry, pipe, placement)
+        previewer = Previewer(pipe, self._device, may_decode=placement.offload == "none")
+        self._models[entry.name] = LoadedModel(entry, pipe, placement, previewer)
         return self._models[entry.name]
 
     def _make_room(self, entry: CatalogueEntry) -> None:

@@ -1,4 +1,4 @@
-"""Small pictures of a clip in the making, for at most a hundredth of the time that it takes."""
+"""Small pictures of a clip in the making, for a small part of the time that it takes."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -12,7 +12,7 @@ MAX_PREVIEW_BYTES = 8192
 
 _LONG_SIDE = 128
 _QUALITIES = (80, 40, 10)
-_SHARE = 0.01
+_LINEAR_SHARE, _DECODED_SHARE = 0.01, 0.03
 _SECONDS_APART = 0.1
 
 # Latents of Stable Diffusion 1's VAE to red, green and blue from -1 to 1, as its users measured them:
@@ -27,10 +27,11 @@ _STABLE_DIFFUSION_SCALE = 0.18215
 
 
 class Previewer:
-    """Shows the middle frame of one clip while it is sampled.
+    """Shows the middle frame of each clip that a pipeline makes, while it is sampled.
 
     Latents of Stable Diffusion's VAE, which the reference model and its siblings use, become colours by one
-    small matrix. No matrix fits other VAEs well: these decode the one frame, as rarely as its cost demands.
+    small matrix, for at most 1% of the time. No matrix fits other VAEs well: these decode the one frame, as
+    rarely as keeps it within 3%.
 
     Args:
         may_decode: Whether the VAE is on the device; fetching it for a picture would take seconds.
@@ -42,10 +43,15 @@ class Previewer:
         config = pipe.vae.config
         self._is_linear = config.latent_channels == 4 and config.scaling_factor == _STABLE_DIFFUSION_SCALE
         self._is_able = self._is_linear or may_decode
+        self._share = _LINEAR_SHARE if self._is_linear else _DECODED_SHARE
+        self._cost: float | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Another clip: what it may cost is counted anew."""
         self._started = perf_counter()
         self._shown = float("-inf")
         self._spent = 0.0
-        self._last_cost = 0.0
         self._picture: bytes | None = None
 
     def offer(self, estimate: Callable[[], torch.Tensor]) -> None:
@@ -53,7 +59,7 @@ class Previewer:
         now = perf_counter()
         if not self._is_able or now - self._shown < _SECONDS_APART:
             return
-        if self._spent + self._last_cost > _SHARE * (now - self._started):
+        if self._spent + (self._cost or 0.0) > self._share * (now - self._started):
             return
         if self._device.type == "cuda":
             # Otherwise the sampling steps that are still under way would count as the picture's cost.
@@ -61,8 +67,10 @@ class Previewer:
         began = perf_counter()
         self._picture = _encode(self._pixels(estimate()))
         self._shown = perf_counter()
-        self._last_cost = self._shown - began
-        self._spent += self._last_cost
+        cost = self._shown - began
+        self._spent += cost
+        # The least that one ever took: what a busy machine adds must not keep the next ones away.
+        self._cost = min(cost, self._cost or cost)
 
     def take(self) -> bytes | None:
         """The newest picture, as JPEG of at most ``MAX_PREVIEW_BYTES``, once."""
