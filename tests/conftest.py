@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,11 @@ from tests.client_service import ClientService, client_service
 OUTSIDE_URI = os.environ.get("MONGO_URI")
 SERVERS = ["outside"] if OUTSIDE_URI else ["nx-27017", "secantus"]
 START_SECONDS = 30.0
+
+
+def pytest_configure() -> None:
+    """A suite that a shell runs in the background ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager
