@@ -8,6 +8,12 @@ import { makeFields } from "./fields.js";
 const DRAFT = "t2v.draft";
 const PRESETS = [["draft", "Draft", 0.4], ["standard", "Standard", 1], ["best", "Best", 2]];
 
+/** On a phone the clip in the making is below the form. */
+function showStage() {
+  const stage = byId("stage");
+  if (stage.getBoundingClientRect().top > innerHeight / 2) stage.scrollIntoView({ block: "nearest" });
+}
+
 /** `oncreated(job)` hears of every new job. */
 export function makeComposer(oncreated) {
   const form = byId("composer");
@@ -133,7 +139,7 @@ export function makeComposer(oncreated) {
     const job = await createClip(body, attempt.key);
     attempt = null;
     oncreated(job);
-    byId("stage").scrollIntoView({ block: "nearest" });
+    showStage();
     return job;
   }
 
