@@ -43,7 +43,7 @@ def require_priority(principal: Principal, priority: int) -> None:
     """Whoever puts a job before everyone's needs the scope ``admin``. Raises PermissionDenied."""
     if priority > 0 and Scope.ADMIN not in principal.scopes:
         raise PermissionDenied(
-            f"priority: above 0 needs a key with the scope 'admin'; accepted without it: {MIN_PRIORITY} to 0.",
+            f"priority: above 0 needs a key with the scope 'admin'; accepted without: {MIN_PRIORITY} to 0.",
             code="missing_scope",
             param="priority",
         )
