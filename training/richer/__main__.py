@@ -1,0 +1,36 @@
+"""Trains the demo checkpoint from nothing and measures it: python -m training.richer [--size 128]
+
+Everything goes to runs/richer; the finished folder is runs/richer/checkpoint. A run that was cut off goes on.
+Each network has a command of its own with more options: train_vae, train_text_encoder and train_unet beside
+this file.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Train the VAE and the text encoder unless they are there, then the UNet, then print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=64, choices=(64, 128))
+    parser.add_argument("--run", type=Path, default=Path("runs/richer"))
+    args = parser.parse_args()
+    where, size = ["--run", str(args.run)], ["--size", str(args.size)]
+    if not (args.run / "vae").exists():
+        _run("training.richer.train_vae", *where, *size)
+    if not (args.run / "text_encoder").exists():
+        _run("training.richer.train_text_encoder", *where)
+    _run("training.richer.train_unet", *where, *size)
+    _run("training.richer.evaluate", str(args.run / "checkpoint"))
+
+
+def _run(module: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", module, *arguments], check=True)  # noqa: S603 - our own modules
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Draws numbered training clips, side by side on all cores."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from training.richer.networks import NUM_FRAMES
+from training.world.clip import Clip, draw, random_clip
+
+Drawn = tuple[torch.Tensor, torch.Tensor]
+
+
+class DrawnClips(Dataset[Drawn]):
+    """Clip after clip, each drawn when it is asked for; the same seed and number give the same clip."""
+
+    def __init__(self, count: int, size: int, seed: int) -> None:
+        self.count, self.size, self.seed = count, size, seed
+
+    def __len__(self) -> int:
+        return self.count
+
+    def clip(self, index: int) -> Clip:
+        """What clip ``index`` shows."""
+        return random_clip(np.random.default_rng([self.seed, index]))
+
+    def __getitem__(self, index: int) -> Drawn:
+        """Frames uint8[T, size, size, 3]; and where its things are, bool[T, size, size]."""
+        drawing = draw(self.clip(index), self.size, NUM_FRAMES)
+        return torch.from_numpy(drawing.frames), torch.from_numpy(drawing.mask)
+
+    def batches(self, batch_size: int, workers: int | None = None) -> Iterator[list[torch.Tensor]]:
+        """All clips in order, ``batch_size`` at a time, drawn by so many processes (None: one a core)."""
+        workers = os.cpu_count() or 1 if workers is None else workers
+        return iter(DataLoader(self, batch_size=batch_size, num_workers=workers))
+
+
+def frame_pool(size: int, count: int, seed: int, workers: int | None = None) -> Drawn:
+    """Pictures to train a VAE on: uint8[count, size, size, 3], and bool[count, size, size]."""
+    clips = DrawnClips(-(-count // NUM_FRAMES), size, seed)
+    batches = list(clips.batches(16, workers))
+    frames, masks = (torch.cat(parts).flatten(0, 1) for parts in zip(*batches, strict=True))
+    return frames[:count], masks[:count]
+
+
+def to_pixels(frames: torch.Tensor) -> torch.Tensor:
+    """uint8[B, H, W, 3] to float32[B, 3, H, W] in -1..1."""
+    return frames.permute(0, 3, 1, 2).float() / 127.5 - 1

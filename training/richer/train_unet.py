@@ -1,0 +1,235 @@
+"""Trains the UNet on the VAE's latents and the text encoder's captions: python -m training.richer.train_unet
+
+First on single pictures, which cost a sixteenth of a clip and teach it what words look like; then on clips
+too, which teach it what moves (Ho et al., "Video Diffusion Models", 2022, train on both together). The text
+encoder goes on learning, ten times slower than the UNet.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers.training_utils import EMAModel
+from torch import nn
+from tqdm import tqdm
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from training.richer.checkpoint import save_checkpoint
+from training.richer.clips import DrawnClips
+from training.richer.devices import choose, mixed_precision
+from training.richer.latents import Latents
+from training.richer.networks import NUM_FRAMES, build_scheduler, build_unet
+from training.richer.progress import LossCurve, save_samples
+from training.tokenizer import build_tokenizer
+from training.world.captions import describe, vocabulary
+
+CAPTION_DROPOUT = 0.1
+"""How often the caption is empty, for classifier-free guidance (Ho and Salimans, 2022)."""
+
+TEXT_ENCODER_SHARE = 0.1
+"""The text encoder's learning rate over the UNet's."""
+
+THING_WEIGHT = 5.0
+"""How much more an error counts on a thing, where the clip has no noise."""
+
+PICTURE_STEPS = 2000
+"""So many steps are made of pictures alone, before the first clip."""
+PICTURE_SHARE = 0.2
+"""How often a step is made of pictures after that."""
+
+DECAY_SHARE = 0.2
+"""The share of the steps, at the end, in which the learning rate falls."""
+
+
+class Trainer:
+    """Both networks, their moving average and the optimizer.
+
+    All chance in a step comes from the seed and the step's number; so a run that was cut off and goes on
+    from its state makes the same steps.
+
+    Args:
+        batch_size: Clips in a step; or eight times as many pictures.
+    """
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        latents: Latents,
+        size: int,
+        steps: int,
+        batch_size: int,
+        learning_rate: float,
+        seed: int,
+        device: torch.device | None = None,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.vae, self.latents, self.size = vae, latents, size
+        self.steps, self.batch_size, self.learning_rate, self.seed = steps, batch_size, learning_rate, seed
+        self.device = device or torch.device("cpu")
+        self.step = 0
+        self.tokenizer: CLIPTokenizer = build_tokenizer(vocabulary())
+        self.text_encoder = text_encoder.to(self.device)
+        self.unet = build_unet(size).to(self.device)
+        self.scheduler: DDIMScheduler = build_scheduler()
+        self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
+        self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": list(self.text_encoder.parameters()), "share": TEXT_ENCODER_SHARE},
+                {"params": list(self.unet.parameters()), "share": 1.0},
+            ],
+            lr=learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
+        )
+
+    def train_step(self) -> float:
+        """One step of the optimizer; returns its loss."""
+        rng = np.random.default_rng([self.seed, self.step])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        clips, masks, captions = self._batch(rng)
+        noise = torch.randn(clips.shape, generator=generator).to(self.device)
+        timesteps = self._timesteps(len(clips), generator).to(self.device)
+
+        noisy = self.scheduler.add_noise(clips, noise, timesteps)
+        velocity = self.scheduler.get_velocity(clips, noise, timesteps)
+        with mixed_precision(self.device, on_cpu=False):
+            predicted = self.unet(noisy, timesteps, self._embed(captions)).sample
+        errors = F.mse_loss(predicted.float(), velocity, reduction="none")
+        loss = (errors * self._weights(masks, timesteps)).mean()
+
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["share"] * self._learning_rate()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
+        self.optimizer.step()
+        self.ema.step(self.networks.parameters())
+        self.step += 1
+        return float(loss.item())
+
+    def _batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+        """Latents float32[B, 8, F, h, w], masks float32[B, 1, F, h, w] and captions; F is 1 or NUM_FRAMES."""
+        pictures = self.step < PICTURE_STEPS or rng.random() < PICTURE_SHARE
+        count = 8 * self.batch_size if pictures else self.batch_size
+        indices = torch.from_numpy(rng.integers(len(self.latents), size=count))
+        frames = torch.arange(NUM_FRAMES).expand(count, -1)
+        if pictures:
+            frames = torch.from_numpy(rng.integers(NUM_FRAMES, size=(count, 1)))
+        clips = [self.latents.clip(int(index)) for index in indices]
+        captions = ["" if rng.random() < CAPTION_DROPOUT else describe(clip, rng) for clip in clips]
+        return *self.latents.batch(indices, frames), captions
+
+    def _embed(self, captions: list[str]) -> torch.Tensor:
+        tokens = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
+        embeddings: torch.Tensor = self.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state
+        return embeddings
+
+    def _weights(self, masks: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """What an error counts, by place: float32[B, 1, F, h, w].
+
+        A thing is a tenth of the picture, and its colour would be learnt last. So it counts more, the less
+        noise there is; in pure noise, where its place is not decided yet, it counts as all else does.
+        """
+        signal = self.scheduler.alphas_cumprod.to(self.device)[timesteps].sqrt()
+        weights: torch.Tensor = 1 + THING_WEIGHT * masks * signal[:, None, None, None, None]
+        return weights
+
+    def _timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """One timestep from each share of the noise scale, so that batches differ less in loss.
+
+        Noisy ones come more often: there the clip's content is decided.
+        """
+        shares = ((torch.arange(count) + torch.rand(count, generator=generator)) / count) ** 0.7
+        num_train_timesteps: int = self.scheduler.config.num_train_timesteps
+        return (shares * num_train_timesteps).long()
+
+    def _learning_rate(self) -> float:
+        """Linear warm-up over 100 steps; constant; then linear down to a hundredth.
+
+        A run whose rate has not fallen yet can be made longer at no loss (Hu et al., "MiniCPM", 2024).
+        """
+        decay = (self.steps - self.step) / (DECAY_SHARE * self.steps)
+        return self.learning_rate * min(1.0, (self.step + 1) / 100, max(decay, 0.01))
+
+    def save(self, run: Path) -> None:
+        """Write state.pt, to go on from, and the moving average as a complete checkpoint."""
+        state = {"step": self.step, "ema": self.ema.state_dict()}
+        state |= {"networks": self.networks.state_dict(), "optimizer": self.optimizer.state_dict()}
+        torch.save(state, run / "state.part")
+        (run / "state.part").replace(run / "state.pt")
+        self.ema.store(self.networks.parameters())
+        self.ema.copy_to(self.networks.parameters())
+        save_checkpoint(run / "checkpoint", self.vae, self.tokenizer, self.text_encoder, self.unet)
+        self.ema.restore(self.networks.parameters())
+
+    def restore(self, run: Path) -> None:
+        """Go on from state.pt."""
+        state = torch.load(run / "state.pt", weights_only=True, map_location=self.device)
+        self.step = state["step"]
+        self.networks.load_state_dict(state["networks"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.ema.load_state_dict(state["ema"])
+
+
+def main() -> None:
+    """Train to runs/richer/checkpoint; a run that was cut off goes on."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=8_000)
+    parser.add_argument("--clips", type=int, default=12_000, help="clips that are drawn and encoded once")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--size", type=int, default=64, choices=(64, 128))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=float, default=300, help="seconds between two snapshots")
+    parser.add_argument("--run", type=Path, default=Path("runs/richer"))
+    args = parser.parse_args()
+    device = choose(args.device)
+    vae = AutoencoderKL.from_pretrained(args.run / "vae").to(device)
+    text_encoder = CLIPTextModel.from_pretrained(args.run / "text_encoder")
+    clips = DrawnClips(args.clips, args.size, args.seed)
+    latents = Latents.cached(vae, args.run / "latents.pt", clips, device)
+    trainer = Trainer(
+        vae,
+        text_encoder,
+        latents,
+        args.size,
+        args.steps,
+        args.batch_size,
+        args.learning_rate,
+        args.seed,
+        device,
+    )
+    if (args.run / "state.pt").exists():
+        trainer.restore(args.run)
+    train(trainer, args.run, args.save_every)
+
+
+def train(trainer: Trainer, run: Path, save_every: float) -> None:
+    """Train to the end; on the way snapshots, samples and the loss curve."""
+    saved_at, curve = time.monotonic(), LossCurve(run / "losses.csv")
+    with tqdm(total=trainer.steps, initial=trainer.step, desc="UNet") as progress:
+        while trainer.step < trainer.steps:
+            mean = curve.add(trainer.step, trainer.train_step())
+            progress.update()
+            progress.set_postfix(loss=f"{mean:.4f}", refresh=False)
+            if time.monotonic() - saved_at > save_every:
+                trainer.save(run)
+                curve.draw(run / "losses.png")
+                save_samples(run / "checkpoint", run / "samples" / f"{trainer.step:06}.png")
+                saved_at = time.monotonic()
+    trainer.save(run)
+    curve.draw(run / "losses.png")
+    save_samples(run / "checkpoint", run / "samples" / f"{trainer.step:06}.png")
+
+
+if __name__ == "__main__":
+    main()

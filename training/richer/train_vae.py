@@ -1,0 +1,143 @@
+"""Trains the demo's VAE, from a picture to a grid of numbers and back: python -m training.richer.train_vae"""
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from PIL import Image
+from tqdm import tqdm
+
+from training.richer.clips import Drawn, frame_pool, to_pixels
+from training.richer.devices import choose, mixed_precision
+from training.richer.networks import LATENT_CHANNELS, build_vae
+
+KL_WEIGHT = 1e-5
+EDGE_WEIGHT = 1.0
+THING_WEIGHT = 10.0
+SCENERY_WEIGHT = 3.0
+POOL = 24_000
+"""Pictures that are drawn once and trained on again and again."""
+
+
+def edges(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differences between neighbouring columns and rows."""
+    return pixels[..., :, 1:] - pixels[..., :, :-1], pixels[..., 1:, :] - pixels[..., :-1, :]
+
+
+def weights(masks: torch.Tensor) -> torch.Tensor:
+    """How much each pixel counts: float32[B, 1, H, W] for masks bool[B, H, W].
+
+    A thing, under a tenth of the picture, weighs as much as its background: else its colour is learnt last.
+    In a scenery, where every place is of interest, all count a little more than a plain background does.
+    """
+    things = F.max_pool2d(masks[:, None].float(), 3, stride=1, padding=1)
+    has_things = things.amax(dim=(1, 2, 3), keepdim=True)
+    return has_things * (1 + (THING_WEIGHT - 1) * things) + (1 - has_things) * SCENERY_WEIGHT
+
+
+def vae_loss(vae: AutoencoderKL, pixels: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """The loss to minimise, and its plain L1 part.
+
+    L1 and squared error on pixels, squared error on their differences (for sharp edges), and a KL term just
+    strong enough to keep the latents smooth (Kingma and Welling, 2014; Rombach et al., 2022).
+    """
+    posterior = vae.encode(pixels).latent_dist
+    decoded = vae.decode(posterior.sample()).sample
+    weight = weights(masks)
+    l1 = (weight * (decoded - pixels).abs()).mean()
+    squared = (weight * (decoded - pixels).square()).mean()
+    edge = sum(F.mse_loss(ours, theirs) for ours, theirs in zip(edges(decoded), edges(pixels), strict=True))
+    return l1 + squared + EDGE_WEIGHT * edge + KL_WEIGHT * posterior.kl().mean(), l1.item()
+
+
+@torch.no_grad()
+def normalise_latents(vae: AutoencoderKL, pixels: torch.Tensor) -> None:
+    """Fold mean 0 and deviation 1 of each latent channel into the 1×1 convolutions around the latents.
+
+    The pipeline only knows one scaling factor for all channels; so it stays 1.
+    """
+    latents = torch.cat([vae.encode(part).latent_dist.mean for part in torch.split(pixels, 32)])
+    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    to_latents, from_latents = vae.quant_conv, vae.post_quant_conv
+    from_latents.bias += from_latents.weight[:, :, 0, 0] @ mean
+    from_latents.weight *= deviation[None, :, None, None]
+    to_latents.weight[:LATENT_CHANNELS] /= deviation[:, None, None, None]
+    to_latents.bias[:LATENT_CHANNELS] = (to_latents.bias[:LATENT_CHANNELS] - mean) / deviation
+    to_latents.bias[LATENT_CHANNELS:] -= 2 * deviation.log()
+
+
+def train_vae(
+    vae: AutoencoderKL,
+    pool: Drawn,
+    steps: int,
+    batch_size: int,
+    learning_rate: float = 8e-4,
+    seed: int = 0,
+    device: torch.device | None = None,
+) -> AutoencoderKL:
+    """Train for a number of steps on drawn pictures; returns the same VAE, its latents normalised."""
+    device = device or torch.device("cpu")
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    vae = vae.to(device).train()
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    for step in (progress := tqdm(range(steps), desc="VAE")):
+        warmup, decay = min(1.0, (step + 1) / 50), 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimizer.param_groups[0]["lr"] = learning_rate * warmup * max(decay, 0.02)
+        chosen = torch.from_numpy(rng.integers(len(pool[0]), size=batch_size))
+        frames, masks = (part[chosen].to(device) for part in pool)
+        with mixed_precision(device, on_cpu=True):
+            loss, l1 = vae_loss(vae, to_pixels(frames), masks)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        if step % 20 == 0:
+            progress.set_postfix(loss=f"{loss.item():.4f}", l1=f"{l1:.4f}")
+    vae.eval()
+    normalise_latents(vae, to_pixels(pool[0][:: max(1, len(pool[0]) // 512)]).to(device))
+    return vae
+
+
+@torch.no_grad()
+def save_reconstructions(vae: AutoencoderKL, size: int, path: Path) -> float:
+    """Save pictures above what the VAE makes of them; returns the mean error in 0..255."""
+    frames, _ = frame_pool(size, 512, seed=1, workers=0)
+    frames = frames[::8]
+    decoded = vae.decode(vae.encode(to_pixels(frames).to(vae.device)).latent_dist.mean).sample
+    restored = ((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
+    rows = [
+        torch.cat(list(pictures[start : start + 16]), dim=1)
+        for start in (0, 16, 32, 48)
+        for pictures in (frames, restored)
+    ]
+    Image.fromarray(torch.cat(rows).numpy()).save(path)
+    return float((frames.int() - restored.int()).abs().float().mean())
+
+
+def main() -> None:
+    """Train and save to runs/richer/vae."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--size", type=int, default=64, choices=(64, 128))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="folder of a VAE to go on from")
+    parser.add_argument("--run", type=Path, default=Path("runs/richer"))
+    args = parser.parse_args()
+    args.run.mkdir(parents=True, exist_ok=True)
+    vae = AutoencoderKL.from_pretrained(args.start) if args.start else build_vae(args.size)
+    pool = frame_pool(args.size, POOL, args.seed)
+    vae = train_vae(vae, pool, args.steps, args.batch_size, seed=args.seed, device=choose(args.device))
+    vae.save_pretrained(args.run / "vae")
+    error = save_reconstructions(vae, args.size, args.run / "vae.png")
+    print(f"mean error {error:.2f} of 255; pictures in {args.run / 'vae.png'}")
+
+
+if __name__ == "__main__":
+    main()
