@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx2
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
@@ -168,5 +167,4 @@ async def test_a_key_that_may_only_look_sees_clips(tmp_path: Path, browser: Brow
 
 
 async def test_the_page_needs_no_cookie(api: LiveApi) -> None:
-    answer = await httpx2.AsyncClient().get(str(api.client.base_url))
-    assert "set-cookie" not in answer.headers
+    assert "set-cookie" not in (await api.client.get("/")).headers
