@@ -23,7 +23,9 @@ def test_every_test_that_is_named_is_there(name: str) -> None:
 def test_every_setting_and_target_that_is_named_is_there(name: str) -> None:
     text = (ROOT / name).read_text()
     settings = set(re.findall(r"\bT2V_[A-Z_]+[A-Z]\b", text))
-    assert settings <= set(re.findall(r"\bT2V_[A-Z_]+\b", (ROOT / ".env.example").read_text()))
+    known = set(re.findall(r"\bT2V_[A-Z_]+\b", (ROOT / ".env.example").read_text()))
+    clients = "".join(path.read_text() for path in (ROOT / "clients").glob("*.py"))
+    assert settings <= known | set(re.findall(r"\"(T2V_[A-Z_]+)\"", clients))
     targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
     assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
