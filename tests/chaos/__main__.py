@@ -21,7 +21,7 @@ async def run(arguments: argparse.Namespace) -> int:
     outcomes = []
     print(f"seed {arguments.seed}", flush=True)
     for stage in plan(arguments.server, jobs=arguments.jobs, kills=arguments.kills, pauses=arguments.pauses):
-        folder = arguments.folder / stage.name.replace(" ", "-")
+        folder = arguments.folder / stage.name.replace(",", "").replace(" ", "-")
         outcome = await run_stage(stage, arguments.seed, folder)
         print_outcome(outcome)
         outcomes.append(outcome)

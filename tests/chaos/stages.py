@@ -6,6 +6,8 @@ from tests.chaos.run import DEMO, SCRIPTED, Stage
 DEMO_SHARE = 0.05
 """Of the jobs; the demo checkpoint makes them. The others are scripted in real worker processes."""
 
+KILLS_IN_A_PART = 100
+
 EMBEDDED_SHARE = 0.25
 """Of the jobs on nx-27017: one service with the database as its own child, as ``make run`` starts it."""
 
@@ -30,18 +32,32 @@ def plan(server: str, *, jobs: int, kills: int, pauses: int) -> list[Stage]:
                 points=len(EVERY_POINT),
             )
         )
-    rest_jobs = jobs - sum(stage.jobs for stage in stages)
-    rest_kills = kills - sum(stage.kills for stage in stages)
-    rest_pauses = pauses - sum(stage.pauses for stage in stages)
+    stages += shared(
+        server,
+        jobs=jobs - sum(stage.jobs for stage in stages),
+        kills=kills - sum(stage.kills for stage in stages),
+        pauses=pauses - sum(stage.pauses for stage in stages),
+    )
+    return stages
+
+
+def shared(server: str, *, jobs: int, kills: int, pauses: int) -> list[Stage]:
+    """In parts, each on a site of its own: what a run has shown is not lost when it is broken off."""
+    parts = max(1, round(kills / KILLS_IN_A_PART))
     return [
-        *stages,
         Stage(
-            "one shared database",
+            f"one shared database, part {number + 1} of {parts}",
             server,
             SCRIPTED,
-            rest_jobs,
-            rest_kills,
-            rest_pauses,
-            points=2 * len(EVERY_POINT),
-        ),
+            jobs=share(jobs, parts, number),
+            kills=share(kills, parts, number),
+            pauses=share(pauses, parts, number),
+            points=len(EVERY_POINT) if number < 2 else 0,
+        )
+        for number in range(parts)
     ]
+
+
+def share(total: int, parts: int, number: int) -> int:
+    """The part's share of a whole number; the shares add up to it."""
+    return total * (number + 1) // parts - total * number // parts
