@@ -103,8 +103,8 @@ class Terminal:
             return "leave"
         question = f"\nCancel {job_id}? (y)es, (n)o: wait on, (l)eave it running [Ctrl-C again: yes] "
         while True:
-            self._err.print(Text(question), end="")
             try:
+                self._err.print(Text(question), end="")
                 answer = sys.stdin.readline()
             except KeyboardInterrupt:
                 self._err.print()
