@@ -69,6 +69,7 @@ async def test_a_key_in_either_header(database: Database) -> None:
         ("Bearer nonsense", None, "invalid_api_key"),
         (None, ALICE_ENTRY.partition(":")[2], "invalid_api_key"),
     ],
+    ids=["nothing", "empty", "no key", "basic", "nonsense", "its digest"],
 )
 async def test_no_key_no_entry(
     database: Database, authorization: str | None, x_api_key: str | None, code: str
@@ -112,7 +113,11 @@ async def test_without_keys_everyone_is_local(database: Database) -> None:
         everyone.require(scope)
 
 
-@pytest.mark.parametrize("text", ["alice", "alice:abc", f"a b:{'0' * 64}", f"{ALICE_ENTRY}0", f":{'0' * 64}"])
+@pytest.mark.parametrize(
+    "text",
+    ["alice", "alice:abc", f"a b:{'0' * 64}", f"{ALICE_ENTRY}0", f":{'0' * 64}"],
+    ids=["no digest", "short", "space in the name", "long", "no name"],
+)
 def test_a_spoilt_entry_is_named_by_its_place(text: str) -> None:
     with pytest.raises(ValueError, match="entry 2") as caught:
         ApiKeys.parse(f"{BOB_ENTRY},{text}")
