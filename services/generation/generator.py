@@ -13,6 +13,7 @@ from services.catalogue import CatalogueEntry
 from services.execution.executor import ExecutionFailed, GenerationCancelled
 from services.execution.messages import Completed, GenerationRequest, GeneratorConfig, Progress
 from services.generation.decoding import decode_frames, frames_per_chunk
+from services.generation.denoiser import Denoiser
 from services.generation.encoding import VideoEncoder
 from services.generation.loading import load_pipeline
 from services.generation.memory import (
@@ -39,6 +40,7 @@ class LoadedModel:
     pipe: Any
     placement: Placement
     previewer: Previewer
+    denoiser: Denoiser
 
 
 class Generator:
@@ -122,6 +124,7 @@ class Generator:
                 ),
                 is_cancelled=is_cancelled,
                 on_estimate=model.previewer.offer,
+                denoiser=model.denoiser,
             )
         video, thumbnail = self._decode_and_encode(model, request, latents, timings, is_cancelled)
         return Completed(
@@ -195,7 +198,7 @@ class Generator:
             release_memory(self._device)
             raise
         previewer = Previewer(pipe, self._device, may_decode=placement.offload == "none")
-        self._models[entry.name] = LoadedModel(entry, pipe, placement, previewer)
+        self._models[entry.name] = LoadedModel(entry, pipe, placement, previewer, Denoiser(pipe.unet))
         return self._models[entry.name]
 
     def _make_room(self, entry: CatalogueEntry) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from models.video import VideoParams
 from services.execution.executor import ExecutionFailed, GenerationCancelled
+from services.generation.denoiser import Denoiser
 from services.generation.preview import estimate_clean
 from services.generation.prompts import PromptEmbeddings
 from services.generation.schedulers import make_scheduler
@@ -23,6 +24,7 @@ def sample(
     on_step: Callable[[int], None],
     is_cancelled: Callable[[], bool],
     on_estimate: Callable[[Callable[[], torch.Tensor]], None] | None = None,
+    denoiser: Denoiser | None = None,
 ) -> torch.Tensor:
     """Denoise one clip's latents ``[1, C, T, H / 8, W / 8]``.
 
@@ -36,6 +38,7 @@ def sample(
         on_step: Told the number of finished steps: 0 at the start, ``num_inference_steps`` at the end.
         on_estimate: Given, before each ``on_step`` but the first, a function that computes the middle frame
             without its noise, see ``estimate_clean``.
+        denoiser: Calls the UNet; None for the pipeline's own way.
 
     Raises:
         GenerationCancelled: ``is_cancelled`` answered True.
@@ -50,11 +53,9 @@ def sample(
     accepts_generator = "generator" in inspect.signature(scheduler.step).parameters
     step_options = {"generator": generator} if accepts_generator else {}
 
-    context = embeddings.batch
-    guidance = embeddings.negative is not None
-    latents: torch.Tensor = (
-        initial_noise(pipe, params, generator).to(device, context.dtype) * scheduler.init_noise_sigma
-    )
+    predict = (denoiser or Denoiser(pipe.unet)).begin(embeddings, params.guidance_scale)
+    noise = initial_noise(pipe, params, generator)
+    latents: torch.Tensor = noise.to(device, embeddings.prompt.dtype) * scheduler.init_noise_sigma
     timesteps = scheduler.timesteps
     # Second-order samplers call the UNet twice a step; PNDM's first call is a warm-up.
     warmup = len(timesteps) - params.num_inference_steps * scheduler.order
@@ -63,17 +64,14 @@ def sample(
     for index, timestep in enumerate(timesteps):
         if is_cancelled():
             raise GenerationCancelled
-        inputs = scheduler.scale_model_input(torch.cat([latents] * 2) if guidance else latents, timestep)
-        prediction = pipe.unet(inputs, timestep, encoder_hidden_states=context, return_dict=False)[0]
-        if guidance:
-            unconditional, conditional = prediction.chunk(2)
-            prediction = unconditional + params.guidance_scale * (conditional - unconditional)
+        inputs = scheduler.scale_model_input(latents, timestep)
+        prediction = predict(inputs, timestep)
         latents = _step(scheduler, prediction, timestep, latents, step_options)
         is_last = index == len(timesteps) - 1
         if is_last or (index + 1 > warmup and (index + 1) % scheduler.order == 0):
             finished += 1
             if on_estimate is not None:
-                on_estimate(partial(estimate_clean, scheduler, inputs[:1], prediction, timestep))
+                on_estimate(partial(estimate_clean, scheduler, inputs, prediction, timestep))
             on_step(finished)
     if not torch.isfinite(latents).all():
         raise ExecutionFailed(
