@@ -88,7 +88,7 @@ async def test_a_person_makes_finds_and_deletes_a_clip(api: LiveApi, browser: Br
         await page.get_by_role("searchbox").fill(f"ON A {size}")
         await expect(visitor.cards).to_have_count(1)
         await expect(page.get_by_label("Prompt", exact=True)).to_have_value(prompt)
-        assert await page.evaluate("document.querySelector('#gallery img').complete")
+        await page.wait_for_function("document.querySelector('#gallery img')?.naturalWidth > 0")
 
         await visitor.cards.get_by_role("button").click()
         await expect(visitor.details).to_contain_text("a red circle moving left")

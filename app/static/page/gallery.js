@@ -28,10 +28,8 @@ export function makeGallery(onopen) {
       (!status || status === job.status) && (!model || model === job.model);
   }
 
-  /** From the top. */
+  /** From the top. Cards that stay are not touched: someone may be about to press one. */
   async function reload() {
-    jobs.clear();
-    lastId = null;
     keepFilters();
     await load(true);
   }
@@ -41,10 +39,10 @@ export function makeGallery(onopen) {
     const mine = (loading = new AbortController());
     list.setAttribute("aria-busy", "true");
     try {
-      const page = await listJobs({ ...filters(), limit: PAGE, after: lastId }, mine.signal);
-      if (anew) list.replaceChildren();
-      for (const job of page.data) if (isFinal(job) && !jobs.has(job.id)) list.append(card(job));
-      lastId = page.last_id ?? lastId;
+      const page = await listJobs({ ...filters(), limit: PAGE, after: anew ? null : lastId }, mine.signal);
+      if (anew) keepOnly(new Set(page.data.map((job) => job.id)));
+      for (const job of page.data) if (isFinal(job) && !jobs.has(job.id)) place(job);
+      lastId = page.last_id ?? (anew ? null : lastId);
       more.hidden = !page.has_more;
       say();
     } catch (error) {
@@ -58,9 +56,21 @@ export function makeGallery(onopen) {
     if (!more.hidden && isInView(more)) load();
   }
 
-  function card(job) {
+  /** Ids are in the order of creation. */
+  function place(job) {
     jobs.set(job.id, job);
-    return makeCard(job, () => onopen(jobs.get(job.id)));
+    const node = makeCard(job, () => onopen(jobs.get(job.id)));
+    const older = [...list.children].find((other) => other.dataset.id < job.id);
+    list.insertBefore(node, older ?? null);
+    return node;
+  }
+
+  function keepOnly(ids) {
+    for (const node of [...list.children]) {
+      if (ids.has(node.dataset.id)) continue;
+      jobs.delete(node.dataset.id);
+      node.remove();
+    }
   }
 
   function say() {
@@ -71,10 +81,7 @@ export function makeGallery(onopen) {
   /** A job that has ended. */
   function add(job) {
     if (!matches(job) || jobs.has(job.id)) return;
-    const newer = [...list.children].find((other) => other.dataset.id < job.id);
-    const node = card(job);
-    node.classList.add("new");
-    list.insertBefore(node, newer ?? null);
+    place(job).classList.add("new");
     say();
   }
 
