@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from models.job import JobError
-from models.video import Prompt, VideoCreate
+from models.video import Prompt, Quality, VideoCreate
 
 MAX_SECONDS = 3600
 
@@ -62,6 +62,7 @@ class OpenAIVideo(BaseModel):
     num_inference_steps: int
     guidance_scale: float
     scheduler: str
+    quality: Quality
     seed: int
     queue_position: int | None
     eta_seconds: float | None

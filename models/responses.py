@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from models.job import JobError, JobProgress, JobStatus, Timings
-from models.video import Video, VideoParams
+from models.video import Quality, Video, VideoParams
 
 
 class JobResponse(BaseModel):
@@ -96,6 +96,22 @@ class ModelDefaults(BaseModel):
     scheduler: str
 
 
+class ModelTier(BaseModel):
+    """A value of ``quality`` that the model offers, and what it changes."""
+
+    quality: Quality
+    description: str
+    num_inference_steps: int = Field(description="Steps of a request that names none.")
+    scheduler: str = Field(description="Sampler of a request that names none.")
+    guidance_sigmas: tuple[float, float] | None = Field(
+        description="Noise levels between which guidance is computed; null: all."
+    )
+    cache_interval: int = Field(
+        description="Of so many calls of the network one is whole, the others reuse its inner layers."
+    )
+    fp8: bool = Field(description="Whether linear layers compute in 8 bits on a card that has them.")
+
+
 class ModelResponse(BaseModel):
     object: Literal["model"] = "model"
     id: str
@@ -109,6 +125,7 @@ class ModelResponse(BaseModel):
     example_prompts: list[str]
     limits: ModelLimits
     defaults: ModelDefaults
+    tiers: list[ModelTier]
     default: bool = Field(description="Whether requests that name no model get this one.")
     loaded: bool
 

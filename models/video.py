@@ -1,6 +1,6 @@
 """What a caller asks for, and what a finished clip is."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -10,6 +10,9 @@ MAX_PROMPT_CHARS = 4_000
 MAX_SEED = 2**32 - 1
 MIN_PRIORITY, MAX_PRIORITY = -2, 2
 MAX_METADATA_ENTRIES = 16
+
+Quality = Literal["fast", "balanced", "exact"]
+"""How far a clip may differ from what the model itself would make of the request, to be made sooner."""
 
 # NUL ends strings in the MP4's metadata and in MongoDB's field names.
 _VISIBLE = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -52,6 +55,13 @@ class VideoCreate(BaseModel):
         None, ge=0, allow_inf_nan=False, description="Classifier-free guidance; 1 or less switches it off."
     )
     scheduler: str | None = Field(None, max_length=64, description="A sampler's name from GET /models.")
+    quality: Quality | None = Field(
+        None,
+        description=(
+            "`exact`, the default: as the model makes it. `balanced` and `fast` take less time, "
+            "for a clip that differs; GET /models says how."
+        ),
+    )
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Equal seeds give equal clips.")
     priority: int = Field(
         0,
@@ -87,6 +97,7 @@ class VideoParams(BaseModel):
     num_inference_steps: int
     guidance_scale: float
     scheduler: str
+    quality: Quality = "exact"
     seed: int
 
 

@@ -4,10 +4,19 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from models.responses import FloatRange, IntRange, ModelDefaults, ModelLimits, ModelList, ModelResponse
+from models.responses import (
+    FloatRange,
+    IntRange,
+    ModelDefaults,
+    ModelLimits,
+    ModelList,
+    ModelResponse,
+    ModelTier,
+)
 from routers.dependencies import HealthOf, Models, Owner, errors
 from services.catalogue import CatalogueEntry, Limits, Range
 from services.errors import NotFound
+from services.tiers import Tier
 
 router = APIRouter(prefix="/models", tags=["models"], responses=errors(401, 403, 429, 503))
 
@@ -42,8 +51,21 @@ def _response(entry: CatalogueEntry, default: str, loaded: tuple[str, ...]) -> M
         example_prompts=list(entry.example_prompts),
         limits=_limits(entry.limits),
         defaults=ModelDefaults(**asdict(entry.defaults)),
+        tiers=[_tier(entry, tier) for tier in entry.tiers],
         default=entry.name == default,
         loaded=entry.name in loaded,
+    )
+
+
+def _tier(entry: CatalogueEntry, tier: Tier) -> ModelTier:
+    return ModelTier(
+        quality=tier.quality,
+        description=tier.description,
+        num_inference_steps=entry.default_steps(tier),
+        scheduler=tier.scheduler or entry.defaults.scheduler,
+        guidance_sigmas=tier.guidance_sigmas,
+        cache_interval=tier.cache_interval,
+        fp8=tier.fp8,
     )
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from models.video import Quality
+from services.tiers import TIERS, Tier
+
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 
 SCHEDULERS: Mapping[str, str] = {
@@ -70,6 +73,7 @@ class CatalogueEntry:
         memory_gib: Device memory at the default size in half precision, without offload.
         commercial_use: Whether the weights' licence allows it.
         example_prompts: What the model makes well, for those who try it.
+        tiers: Which values of ``quality`` it offers, and what they change; ``exact`` is always among them.
     """
 
     name: str
@@ -85,6 +89,14 @@ class CatalogueEntry:
     commercial_use: bool
     schedulers: tuple[str, ...] = tuple(SCHEDULERS)
     example_prompts: tuple[str, ...] = ()
+    tiers: tuple[Tier, ...] = TIERS
+
+    def tier(self, quality: Quality) -> Tier | None:
+        return next((tier for tier in self.tiers if tier.quality == quality), None)
+
+    def default_steps(self, tier: Tier) -> int:
+        allowed = self.limits.num_inference_steps
+        return max(allowed.minimum, round(self.defaults.num_inference_steps * tier.steps))
 
     @property
     def checkpoint_name(self) -> str:

@@ -109,6 +109,7 @@ def as_openai_video(record: JobResponse) -> OpenAIVideo:
         num_inference_steps=params.num_inference_steps,
         guidance_scale=params.guidance_scale,
         scheduler=params.scheduler,
+        quality=params.quality,
         seed=params.seed,
         queue_position=record.queue_position,
         eta_seconds=record.eta_seconds,

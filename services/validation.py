@@ -3,9 +3,10 @@
 import secrets
 from typing import TypeVar
 
-from models.video import MAX_SEED, VideoCreate, VideoParams
+from models.video import MAX_SEED, Quality, VideoCreate, VideoParams
 from services.catalogue import Catalogue, CatalogueEntry, Range
 from services.errors import InvalidRequest
+from services.tiers import Tier
 
 T = TypeVar("T")
 
@@ -29,7 +30,8 @@ def complete_params(request: VideoCreate, entry: CatalogueEntry) -> VideoParams:
     Raises InvalidRequest that names the field, the limit and the accepted values.
     """
     limits, defaults = entry.limits, entry.defaults
-    scheduler = request.scheduler or defaults.scheduler
+    tier = _tier(request.quality or "exact", entry)
+    scheduler = request.scheduler or tier.scheduler or defaults.scheduler
     if scheduler not in entry.schedulers:
         raise InvalidRequest(
             f"scheduler: {scheduler!r} is not offered by {entry.name}; "
@@ -47,12 +49,13 @@ def complete_params(request: VideoCreate, entry: CatalogueEntry) -> VideoParams:
         fps=_within("fps", _or(request.fps, defaults.fps), limits.fps, entry.name),
         num_inference_steps=_within(
             "num_inference_steps",
-            _or(request.num_inference_steps, defaults.num_inference_steps),
+            _or(request.num_inference_steps, entry.default_steps(tier)),
             limits.num_inference_steps,
             entry.name,
         ),
         guidance_scale=_guidance(_or(request.guidance_scale, defaults.guidance_scale), entry),
         scheduler=scheduler,
+        quality=tier.quality,
         seed=_or(request.seed, secrets.randbelow(MAX_SEED + 1)),
     )
     pixels = params.width * params.height * params.num_frames
@@ -69,6 +72,17 @@ def complete_params(request: VideoCreate, entry: CatalogueEntry) -> VideoParams:
             param="num_frames",
         )
     return params
+
+
+def _tier(quality: Quality, entry: CatalogueEntry) -> Tier:
+    tier = entry.tier(quality)
+    if tier is None:
+        offered = ", ".join(tier.quality for tier in entry.tiers)
+        raise InvalidRequest(
+            f"quality: {quality!r} is not offered by {entry.name}; accepted values: {offered}.",
+            param="quality",
+        )
+    return tier
 
 
 def _or(value: T | None, default: T) -> T:

@@ -99,6 +99,7 @@ EXTRA: dict[str, Any] = {
     "fps": 4,
     "num_frames": 8,
     "scheduler": "euler",
+    "quality": "balanced",
 }
 
 
@@ -158,7 +159,8 @@ async def test_another_services_model_is_refused_unless_it_is_mapped(client: Cli
         ({"extra_body": {"fps": 10**400}, "seconds": "1"}, "fps", "accepted values: 1 to 60"),
         ({"extra_body": {"seed": -1}}, "seed", "greater than or equal to 0"),
         ({"extra_body": {"scheduler": "magic"}}, "scheduler", "accepted values: dpm++"),
-        ({"extra_body": {"quality": "high"}}, "quality", "there is no such parameter"),
+        ({"extra_body": {"quality": "high"}}, "quality", "'fast', 'balanced' or 'exact'"),
+        ({"extra_body": {"style": "bold"}}, "style", "there is no such parameter"),
         ({"extra_body": {"metadata": {"a.b": "x"}}}, "metadata.a.b", "dots"),
         ({"extra_body": {"priority": "high"}}, "priority", "valid integer"),
         ({"prompt": " "}, "prompt", "at least 1 character"),

@@ -48,6 +48,11 @@ async def test_models_say_what_may_be_asked_of_them(api: LiveApi) -> None:
     assert reference["limits"]["width"] == {"minimum": 128, "maximum": 1024, "multiple_of": 64}
     assert reference["defaults"]["num_inference_steps"] == 25
     assert "dpm++" in reference["schedulers"]
+    tiers = {tier.pop("quality"): tier for tier in reference["tiers"]}
+    assert list(tiers) == ["exact", "balanced", "fast"]
+    exact, fast = tiers["exact"], tiers["fast"]
+    assert (exact["num_inference_steps"], exact["cache_interval"], exact["guidance_sigmas"]) == (25, 1, None)
+    assert fast["num_inference_steps"] < 25
     assert (await api.client.get("/models/demo")).json() == demo
     unknown = await api.client.get("/models/sora")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")

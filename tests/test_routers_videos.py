@@ -35,6 +35,19 @@ async def test_a_job_is_queued_with_every_parameter(api: LiveApi) -> None:
     assert (await api.client.get(done["urls"]["video"])).status_code == 200
 
 
+async def test_a_job_says_its_quality(api: LiveApi) -> None:
+    job = await api.create("x", quality="fast")
+    demo = (await api.client.get("/models/demo")).json()
+    fast = next(tier for tier in demo["tiers"] if tier["quality"] == "fast")
+    assert job["params"]["quality"] == "fast"
+    assert job["params"]["num_inference_steps"] == job["progress"]["total"] == fast["num_inference_steps"]
+    assert (await api.until(job["id"], "completed"))["params"] == job["params"]
+    assert (await api.finished("x", quality=None))["params"]["quality"] == "exact"
+    answer = await api.client.post("/videos", json={"prompt": "x", "quality": "best"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "quality")
+    assert "'fast', 'balanced' or 'exact'" in answer.json()["error"]["message"]
+
+
 async def test_prefer_wait_holds_the_answer_until_done(api: LiveApi) -> None:
     answer = await api.client.post("/videos", json={"prompt": "x"}, headers={"prefer": "wait=20"})
     assert (answer.status_code, answer.json()["status"]) == (200, "completed")

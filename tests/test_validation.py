@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
-from models.video import MAX_SEED, VideoCreate
-from services.catalogue import Catalogue
+from models.video import MAX_SEED, Quality, VideoCreate
+from services.catalogue import Catalogue, CatalogueEntry
 from services.errors import InvalidRequest
+from services.tiers import EXACT, Tier
 from services.validation import complete_params, resolve_model
 
 CATALOGUE = Catalogue.create("demo")
@@ -24,6 +27,42 @@ def test_what_is_left_out_takes_the_models_defaults() -> None:
     ):
         assert getattr(params, name) == getattr(defaults, name)
     assert (params.prompt, params.negative_prompt) == ("a dog", defaults.negative_prompt)
+
+
+@pytest.mark.parametrize("quality", ["fast", "balanced", "exact"])
+def test_a_tier_brings_its_steps_and_sampler(quality: Quality) -> None:
+    tier = REFERENCE.tier(quality)
+    assert tier is not None
+    params = complete_params(VideoCreate(prompt="x", quality=quality), REFERENCE)
+    assert params.quality == quality
+    assert params.num_inference_steps == REFERENCE.default_steps(tier)
+    assert params.scheduler == (tier.scheduler or REFERENCE.defaults.scheduler)
+    asked = VideoCreate(prompt="x", quality=quality, num_inference_steps=7, scheduler="euler")
+    params = complete_params(asked, REFERENCE)
+    assert (params.num_inference_steps, params.scheduler) == (7, "euler")
+
+
+def test_exact_is_the_default_and_changes_nothing() -> None:
+    assert complete_params(VideoCreate(prompt="x"), REFERENCE).quality == "exact"
+    assert REFERENCE.tier("exact") == Tier("exact", REFERENCE.tiers[0].description)
+    assert REFERENCE.default_steps(REFERENCE.tiers[0]) == REFERENCE.defaults.num_inference_steps
+
+
+def test_a_model_without_the_tier_names_those_it_has() -> None:
+    entry = replace(REFERENCE, tiers=(EXACT,))
+    with pytest.raises(
+        InvalidRequest, match=r"'fast' is not offered by .*; accepted values: exact\."
+    ) as caught:
+        complete_params(VideoCreate(prompt="x", quality="fast"), entry)
+    assert (caught.value.param, caught.value.status) == ("quality", 422)
+
+
+@pytest.mark.parametrize("entry", list(CATALOGUE), ids=lambda entry: entry.name)
+def test_every_model_can_do_what_its_tiers_say(entry: CatalogueEntry) -> None:
+    assert entry.tiers[0] == EXACT
+    for tier in entry.tiers:
+        assert tier.scheduler in (None, *entry.schedulers)
+        complete_params(VideoCreate(prompt="x", quality=tier.quality), entry)
 
 
 def test_the_seed_is_kept_or_drawn() -> None:
