@@ -1,8 +1,9 @@
 """When a job will probably be done."""
 
+import heapq
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -17,6 +18,8 @@ class History(Protocol):
     async def count_queued(self, *, limit: int, before: str | None = None) -> int: ...
 
     async def queued_places(self, *, limit: int) -> list[str]: ...
+
+    async def running(self) -> list[Job]: ...
 
     async def average_seconds(self, model: str) -> float | None: ...
 
@@ -40,20 +43,44 @@ class Estimator:
         queue = await self._history.queued_places(limit=self._max_queued)
         return {job_id: bisect_left(queue, place) for job_id, place in waiting.items()}
 
-    async def remaining_seconds(self, job: Job, queue_position: int | None, now: datetime) -> float | None:
-        """Seconds until the job is done; None where nothing is known."""
-        if job.status is JobStatus.IN_PROGRESS and not job.cancel_requested:
-            if (sampling := sampling_seconds_left(job, now)) is not None:
-                return sampling
-            average = await self._average(job.model)
-            if average is None or job.started_at is None:
-                return None
-            return round(max(0.0, average - (now - job.started_at).total_seconds()), 1)
-        if queue_position is not None:
-            average = await self._average(job.model)
-            # The job that runs now is counted whole: an estimate may be kept, never be broken.
-            return None if average is None else round((queue_position + 1) * average, 1)
-        return None
+    async def remaining_seconds(
+        self, jobs: Sequence[Job], positions: Mapping[str, int], now: datetime
+    ) -> dict[str, float | None]:
+        """By id the seconds until each job is done; None where nothing is known.
+
+        Args:
+            positions: What ``queue_positions`` says of the same jobs.
+        """
+        running: list[float | None] = []
+        if positions:
+            running = [await self._of_running(job, now) for job in await self._history.running()]
+        remaining: dict[str, float | None] = {}
+        for job in jobs:
+            if job.id in positions:
+                remaining[job.id] = await self._of_waiting(job, positions[job.id], running)
+            elif job.status is JobStatus.IN_PROGRESS and not job.cancel_requested:
+                remaining[job.id] = await self._of_running(job, now)
+            else:
+                remaining[job.id] = None
+        return remaining
+
+    async def _of_waiting(self, job: Job, ahead: int, running: Sequence[float | None]) -> float | None:
+        average = await self._average(job.model)
+        if average is None:
+            return None
+        # A job that runs and of which nothing is known is counted whole.
+        busy = [average if seconds is None else seconds for seconds in running]
+        return round(seconds_in_line(busy, ahead, average), 1)
+
+    async def _of_running(self, job: Job, now: datetime) -> float | None:
+        if job.cancel_requested:
+            return 0.0
+        if (sampling := sampling_seconds_left(job, now)) is not None:
+            return sampling
+        average = await self._average(job.model)
+        if average is None or job.started_at is None:
+            return None
+        return round(max(0.0, average - (now - job.started_at).total_seconds()), 1)
 
     async def _average(self, model: str) -> float | None:
         read_at, average = self._averages.get(model, (float("-inf"), None))
@@ -61,6 +88,21 @@ class Estimator:
             average = await self._history.average_seconds(model)
             self._averages[model] = (time.monotonic(), average)
         return average
+
+
+def seconds_in_line(busy: Sequence[float], ahead: int, average: float) -> float:
+    """Until a waiting job is done: who is next takes the place that is free first.
+
+    Args:
+        busy: Seconds left of each job that runs; as many run at a time, and at least one.
+        ahead: How many wait before it.
+        average: Seconds that a job takes.
+    """
+    places = list(busy) or [0.0]
+    heapq.heapify(places)
+    for _ in range(ahead):
+        heapq.heapreplace(places, places[0] + average)
+    return places[0] + average
 
 
 def sampling_seconds_left(job: Job, now: datetime) -> float | None:

@@ -20,12 +20,12 @@ class Presenter:
     async def present_all(self, jobs: Sequence[Job]) -> list[JobResponse]:
         """In the given order."""
         positions = await self._estimator.queue_positions(jobs)
-        now = utc_now()
+        remaining = await self._estimator.remaining_seconds(jobs, positions, utc_now())
         return [
             JobResponse(
                 **{name: getattr(job, name) for name in _SHOWN},
                 queue_position=positions.get(job.id),
-                eta_seconds=await self._estimator.remaining_seconds(job, positions.get(job.id), now),
+                eta_seconds=remaining[job.id],
                 urls=_urls(job),
             )
             for job in jobs

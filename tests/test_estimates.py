@@ -1,8 +1,9 @@
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from models.job import Job, JobProgress, JobStatus, Timings
 from models.video import VideoParams
-from services.estimates import Estimator
+from services.estimates import Estimator, seconds_in_line
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PARAMS = VideoParams(
@@ -22,14 +23,17 @@ PARAMS = VideoParams(
 class History:
     """A history of known length."""
 
-    def __init__(self, ahead: int = 0, average: float | None = None) -> None:
-        self.ahead, self.average, self.asked = ahead, average, 0
+    def __init__(self, ahead: int = 0, average: float | None = None, runs: Sequence[Job] = ()) -> None:
+        self.ahead, self.average, self.runs, self.asked = ahead, average, list(runs), 0
 
     async def count_queued(self, *, limit: int, before: str | None = None) -> int:
         return min(self.ahead, limit)
 
     async def queued_places(self, *, limit: int) -> list[str]:
         return [f"place_0{place}" for place in range(self.ahead)][:limit]
+
+    async def running(self) -> list[Job]:
+        return self.runs
 
     async def average_seconds(self, model: str) -> float | None:
         self.asked += 1
@@ -52,12 +56,30 @@ def job(status: JobStatus, step: int = 0, seconds: float = 0, load: float | None
 
 async def estimate(history: History, job: Job) -> tuple[int | None, float | None]:
     estimator = Estimator(history, max_queued=100)
-    position = (await estimator.queue_positions([job])).get(job.id)
-    return position, await estimator.remaining_seconds(job, position, NOW)
+    positions = await estimator.queue_positions([job])
+    return positions.get(job.id), (await estimator.remaining_seconds([job], positions, NOW))[job.id]
 
 
 async def test_a_queued_job_waits_for_those_ahead_and_itself() -> None:
     assert await estimate(History(ahead=3, average=2.5), job(JobStatus.QUEUED)) == (3, 10.0)
+
+
+async def test_of_the_running_job_only_what_is_left_counts() -> None:
+    half_done = job(JobStatus.IN_PROGRESS, step=10, seconds=4)
+    history = History(ahead=2, average=8, runs=[half_done])
+    assert await estimate(history, job(JobStatus.QUEUED)) == (2, 28.0)
+    stopping = half_done.model_copy(update={"cancel_requested": True})
+    assert await estimate(History(ahead=0, average=8, runs=[stopping]), job(JobStatus.QUEUED)) == (0, 8.0)
+    assert await estimate(History(average=8), stopping) == (None, None)
+    begins = job(JobStatus.IN_PROGRESS, seconds=3)
+    assert await estimate(History(ahead=0, average=8, runs=[begins]), job(JobStatus.QUEUED)) == (0, 13.0)
+
+
+def test_several_places_serve_one_line() -> None:
+    assert seconds_in_line([], 0, 8) == 8
+    assert seconds_in_line([3, 1], 0, 8) == 9
+    assert seconds_in_line([3, 1], 1, 8) == 11
+    assert seconds_in_line([3, 1], 2, 8) == 17
 
 
 async def test_a_page_of_jobs_reads_the_queue_once() -> None:
@@ -93,5 +115,5 @@ async def test_the_average_is_remembered() -> None:
     history = History(average=1)
     estimator = Estimator(history, max_queued=100)
     for _ in range(5):
-        await estimator.remaining_seconds(job(JobStatus.QUEUED), 0, NOW)
+        await estimator.remaining_seconds([job(JobStatus.QUEUED)], {"video_A": 0}, NOW)
     assert history.asked == 1
