@@ -373,7 +373,8 @@ class JobStore:
             seen: The document as just read; None reads it.
 
         Returns:
-            The record after the change; None when there is no such job or ``change`` refuses.
+            The record after the change, and after what others have changed since where its answer was lost;
+            None when there is no such job or ``change`` refuses.
         """
         written: dict[str, Job] = {}
         fresh = seen
@@ -386,9 +387,11 @@ class JobStore:
                 if document is None:
                     return None
                 job = Job.model_validate(document)
-                if job.write_token in written:  # the write whose answer was lost
+                if job.write_token in written:  # a write whose answer was lost
                     return written[job.write_token]
                 changed = change(job)
+                if changed is None and any(_lives_on(write, job) for write in written.values()):
+                    return job  # that write again, and others have added to it since
                 if changed is None or changed is job:
                     return changed
                 changed = changed.model_copy(update={"write_token": new_write_token()})
@@ -400,8 +403,18 @@ class JobStore:
                 )
                 if result.matched_count:
                     return changed
+                del written[changed.write_token]
 
         return await until_certain(attempt)
+
+
+def _lives_on(written: Job, job: Job) -> bool:
+    """Whether ``job`` is as this write left it, but for what others note later."""
+
+    def lasting(record: Job) -> tuple[object, ...]:
+        return record.status, record.fence, record.completed_at, record.lease and record.lease.token
+
+    return lasting(written) == lasting(job)
 
 
 def _successor(document: Mapping[str, Any], job: Job, changed: Job) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -29,6 +29,7 @@ class Proxy:
         lose_answer_to: When a request that holds these bytes has reached the server and been answered, the
             connection is cut instead of handing the answer on. Once.
         lose_request: As above, but the request itself never reaches the server. Once.
+        meanwhile: What others do after an answer was lost and before its client learns of it.
         requests: Every request, as sent.
     """
 
@@ -36,6 +37,7 @@ class Proxy:
         self._target = host, port
         self.lose_answer_to: bytes | None = None
         self.lose_request: bytes | None = None
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
         self.losses = 0
         self.requests: list[bytes] = []
         self.port = 0
@@ -79,6 +81,8 @@ class Proxy:
             while answer := await _message(server_reader):
                 if losing.is_set():
                     self.losses += 1
+                    if self.meanwhile is not None:
+                        await self.meanwhile()
                     return
                 writer.write(answer)
 

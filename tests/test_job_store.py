@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,6 @@ from services.ids import ulid_of
 from services.job_store import DatabaseUnavailable, DuplicateJob, JobQuery, JobStore, new_job_id, utc_now
 from services.mongo import Database, connect, free_port
 from tests.jobs import queued_job
-from tests.proxy import Proxy, plain_address
 from tests.waiting import eventually
 
 VIDEO = Video(
@@ -538,69 +537,7 @@ async def test_old_keys_are_forgotten(store: JobStore) -> None:
     assert await store.idempotency_keys.reserve("me", "key", "p", "video_2") == ("video_2", "p")
 
 
-# Broken connections
-
-
-@pytest.fixture
-async def proxy(mongo_uri: str) -> AsyncIterator[Proxy]:
-    async with Proxy(*plain_address(mongo_uri)).running() as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def shaky(database_name: str, proxy: Proxy, store: JobStore) -> AsyncIterator[JobStore]:
-    """The same database, through the proxy."""
-    uri = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
-    async with connect(uri, database_name) as database:
-        shaky = JobStore(database)
-        await shaky.ping()
-        yield shaky
-
-
-@pytest.mark.parametrize("loss", ["lose_answer_to", "lose_request"])
-async def test_a_write_whose_answer_is_lost_acts_once(
-    store: JobStore, shaky: JobStore, proxy: Proxy, loss: str
-) -> None:
-    job = queued_job()
-    setattr(proxy, loss, b"insert\0")
-    await shaky.insert(job)
-    assert (await stored(store, job)).status == JobStatus.QUEUED
-
-    setattr(proxy, loss, b"update\0")  # the first update of a claim notes the turn
-    claimed = await shaky.claim("w", 30)
-    assert claimed is not None
-    assert (claimed.fence, claimed.attempt) == (1, 1)
-    await store.release(claimed, keep_attempt=False)
-
-    setattr(proxy, loss, b"update\0")
-    claimed = await shaky.claim("w", 30)
-    assert claimed is not None
-    assert claimed == await stored(store, job)
-    assert (claimed.fence, claimed.attempt) == (2, 1)
-
-    setattr(proxy, loss, b"update\0")
-    done = await complete(shaky, claimed)
-    assert done is not None
-    assert done == await stored(store, job)
-
-    setattr(proxy, loss, b"delete\0")
-    assert await shaky.delete(job.id)
-    assert await store.get(job.id) is None
-
-    setattr(proxy, loss, b"insert\0")
-    assert await shaky.idempotency_keys.reserve("me", "key", "p", "video_1") == ("video_1", "p")
-    assert proxy.losses == 6
-
-
-async def test_a_lost_answer_does_not_hide_that_another_writer_won(
-    store: JobStore, shaky: JobStore, proxy: Proxy
-) -> None:
-    await insert(store, "x")
-    job = await claim(store)
-    await store.fail(job, ERROR)
-    proxy.lose_answer_to = b"find\0"
-    assert await complete(shaky, job) is None
-    assert (await stored(store, job)).status == JobStatus.FAILED
+# Broken connections: see test_lost_answers.py too
 
 
 async def test_a_server_that_is_gone_is_reported_soon() -> None:
