@@ -14,7 +14,7 @@ from models.responses import (
     ModelTier,
 )
 from routers.dependencies import HealthOf, Models, Owner, errors
-from services.catalogue import CatalogueEntry, Limits, Range
+from services.catalogue_entry import CatalogueEntry, Limits, Range
 from services.errors import NotFound
 from services.tiers import Tier
 

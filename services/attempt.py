@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 from models.job import Job, JobError, JobProgress, JobStatus
 from models.video import Video
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.events import EventHub, Preview
 from services.execution.executor import ExecutionFailed, Executor, WorkerLost, WorkerUnavailable
 from services.execution.messages import Completed, GenerationRequest, Progress

@@ -1,6 +1,6 @@
 """Whether the service can do its work now."""
 
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.dispatcher import Dispatcher
 from services.errors import ServiceError
 from services.execution.executor import Executor

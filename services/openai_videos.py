@@ -7,7 +7,8 @@ from models.job import JobError, JobStatus
 from models.openai_video import OpenAIVideo, OpenAIVideoCreate
 from models.responses import JobResponse
 from models.video import VideoCreate
-from services.catalogue import Catalogue, CatalogueEntry, Range
+from services.catalogue import Catalogue
+from services.catalogue_entry import CatalogueEntry, Range
 from services.errors import InvalidRequest
 from services.validation import complete_params, resolve_model
 

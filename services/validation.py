@@ -4,7 +4,8 @@ import secrets
 from typing import TypeVar
 
 from models.video import MAX_SEED, Quality, VideoCreate, VideoParams
-from services.catalogue import Catalogue, CatalogueEntry, Range
+from services.catalogue import Catalogue
+from services.catalogue_entry import CatalogueEntry, Range
 from services.errors import InvalidRequest
 from services.tiers import Tier
 

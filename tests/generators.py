@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from models.job import Timings
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed, GenerationCancelled
 from services.execution.messages import Completed, GenerationRequest, GeneratorConfig, Progress
 from tests.clips import make_clip

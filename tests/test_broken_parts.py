@@ -8,7 +8,7 @@ from typing import Any
 import imageio_ffmpeg
 import pytest
 
-from services.catalogue import REPOSITORY_ROOT
+from services.catalogue_entry import REPOSITORY_ROOT
 from tests.running_service import RunningService, running_service
 
 FEW_STEPS = {"num_inference_steps": 2}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.catalogue import REPOSITORY_ROOT
+from services.catalogue_entry import REPOSITORY_ROOT
 from training.evaluate import generate, load, random_prompts, scores
 
 COUNT = 24

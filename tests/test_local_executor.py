@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from models.video import VideoParams
-from services.catalogue import REPOSITORY_ROOT, Catalogue, CatalogueEntry
+from services.catalogue import Catalogue
+from services.catalogue_entry import REPOSITORY_ROOT, CatalogueEntry
 from services.execution.executor import ExecutionFailed, WorkerLost, WorkerUnavailable
 from services.execution.local import LocalExecutor
 from services.execution.messages import GenerationRequest, GeneratorConfig, Progress

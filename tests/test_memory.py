@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from models.video import VideoParams
-from services.catalogue import Catalogue, Limits, Range
+from services.catalogue import Catalogue
+from services.catalogue_entry import Limits, Range
 from services.execution.messages import GeneratorConfig
 from services.generation.memory import (
     GIB,

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from services.catalogue import SCHEDULERS, Catalogue
+from services.catalogue import Catalogue
+from services.catalogue_entry import SCHEDULERS
 from services.execution.messages import GenerationRequest, GeneratorConfig, Progress
 from services.generation.generator import Generator
 from services.generation.preview import MAX_PREVIEW_BYTES, Previewer, estimate_clean

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from models.video import VideoParams
-from services.catalogue import SCHEDULERS
+from services.catalogue_entry import SCHEDULERS
 from services.execution.executor import ExecutionFailed, GenerationCancelled
 from services.generation.prompts import encode_prompts
 from services.generation.sampling import sample

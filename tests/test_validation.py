@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from models.video import MAX_SEED, Quality, VideoCreate
-from services.catalogue import Catalogue, CatalogueEntry
+from services.catalogue import Catalogue
+from services.catalogue_entry import CatalogueEntry
 from services.errors import InvalidRequest
 from services.tiers import EXACT, Tier
 from services.validation import complete_params, resolve_model

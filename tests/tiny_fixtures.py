@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.catalogue import Catalogue, CatalogueEntry
+from services.catalogue import Catalogue
+from services.catalogue_entry import CatalogueEntry
 from services.execution.messages import GeneratorConfig
 from services.generation.generator import Generator
 from tests.tiny_checkpoint import save_tiny_checkpoint

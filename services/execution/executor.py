@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.execution.messages import Completed, GenerationRequest, GeneratorConfig, Progress
 
 

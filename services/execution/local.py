@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed, WorkerLost, WorkerUnavailable
 from services.execution.messages import (
     Cancel,

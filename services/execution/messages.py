@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from models.job import Timings
 from models.video import VideoParams
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
-from services.catalogue import REPOSITORY_ROOT
+from services.catalogue_entry import REPOSITORY_ROOT
 from services.execution.messages import Command, Event, GeneratorConfig, Start
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.child_process import die_with_parent
 from services.execution.executor import ExecutionFailed, GenerationCancelled, Generator
 from services.execution.messages import (

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from models.job import Timings
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed, GenerationCancelled
 from services.execution.messages import Completed, GenerationRequest, GeneratorConfig, Progress
 from services.generation.decoding import decode_frames, frames_per_chunk

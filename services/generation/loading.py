@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError
 
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed
 from services.execution.messages import GeneratorConfig
 from services.generation.memory import GIB, Placement, free_bytes, is_out_of_memory

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from services.catalogue import CatalogueEntry
+from services.catalogue_entry import CatalogueEntry
 from services.execution.messages import GeneratorConfig
 
 GIB = 2**30

@@ -1,6 +1,7 @@
 """Text to embeddings, also where the text is longer than the encoder's window."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ _SMALL_VOCABULARY = 10_000
 
 @dataclass(frozen=True)
 class PromptEmbeddings:
-    """What the UNet attends to: ``[1, n × window, C]``, on the device, in the text encoder's dtype.
+    """What the UNet attends to: ``[B, n × window, C]``, on the device, in the text encoder's dtype.
 
     Attributes:
         negative: Embeddings of the negative prompt, of the same shape; None without guidance.
@@ -28,7 +29,7 @@ class PromptEmbeddings:
 
     @property
     def batch(self) -> torch.Tensor:
-        """``[2, …]`` for classifier-free guidance, negative first; ``[1, …]`` without."""
+        """``[2B, …]`` for classifier-free guidance, all negatives first; ``[B, …]`` without."""
         return self.prompt if self.negative is None else torch.cat([self.negative, self.prompt])
 
 
@@ -53,6 +54,18 @@ def encode_prompts(
     embeddings = _encode_chunks(pipe, chunks, count, device)
     negative = _encode_chunks(pipe, negative_chunks, count, device) if guidance else None
     return PromptEmbeddings(embeddings, negative, dropped_text)
+
+
+def join_embeddings(embeddings: Sequence[PromptEmbeddings]) -> PromptEmbeddings:
+    """Those of several clips as one batch ``[B, n × window, C]``; all have guidance, or none."""
+    if len(embeddings) == 1:
+        return embeddings[0]
+    negatives = [each.negative for each in embeddings if each.negative is not None]
+    return PromptEmbeddings(
+        prompt=torch.cat([each.prompt for each in embeddings]),
+        negative=torch.cat(negatives) if negatives else None,
+        dropped_text=None,
+    )
 
 
 def split_prompt(tokenizer: Any, text: str) -> tuple[list[list[int]], str | None]:

@@ -1,7 +1,8 @@
 """The denoising loop of text-to-video latent diffusion."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,29 @@ import torch
 from models.video import VideoParams
 from services.execution.executor import ExecutionFailed, GenerationCancelled
 from services.generation.denoiser import Denoiser
+from services.generation.pacing import Pacer
 from services.generation.preview import estimate_clean
-from services.generation.prompts import PromptEmbeddings
+from services.generation.prompts import PromptEmbeddings, join_embeddings
 from services.generation.schedulers import make_scheduler
+
+Sampled = torch.Tensor | GenerationCancelled | ExecutionFailed
+"""A clip's latents ``[1, C, T, H / 8, W / 8]``, or why there are none."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who follows the sampling of one clip.
+
+    Attributes:
+        on_step: Told the number of finished steps: 0 at the start, ``num_inference_steps`` at the end.
+        is_cancelled: Asked before every call of the UNet.
+        on_estimate: Given, before each ``on_step`` but the first, a function that computes the middle frame
+            without its noise, see ``estimate_clean``.
+    """
+
+    on_step: Callable[[int], None]
+    is_cancelled: Callable[[], bool]
+    on_estimate: Callable[[Callable[[], torch.Tensor]], None] | None = None
 
 
 def sample(
@@ -26,60 +47,136 @@ def sample(
     on_estimate: Callable[[Callable[[], torch.Tensor]], None] | None = None,
     denoiser: Denoiser | None = None,
 ) -> torch.Tensor:
-    """Denoise one clip's latents ``[1, C, T, H / 8, W / 8]``.
+    """Denoise one clip's latents ``[1, C, T, H / 8, W / 8]``; see ``sample_together`` and ``Watch``.
 
     The same numbers, bit for bit, as ``TextToVideoSDPipeline.__call__``, without its progress bar and with a
-    way out before every call of the UNet. Guidance is classifier-free (https://arxiv.org/abs/2207.12598); a
-    ``guidance_scale`` of 1 or less has none, and ``embeddings`` then hold no negative prompt.
-
-    The noise is drawn in float32 on the CPU, so that a seed means the same noise on every device.
-
-    Args:
-        on_step: Told the number of finished steps: 0 at the start, ``num_inference_steps`` at the end.
-        on_estimate: Given, before each ``on_step`` but the first, a function that computes the middle frame
-            without its noise, see ``estimate_clean``.
-        denoiser: Calls the UNet; None for the pipeline's own way.
+    way out before every call of the UNet.
 
     Raises:
         GenerationCancelled: ``is_cancelled`` answered True.
         ExecutionFailed: ``invalid_output`` when the latents are no longer finite.
     """
-    scheduler = make_scheduler(params.scheduler, pipe.scheduler.config)
-    scheduler.set_timesteps(params.num_inference_steps, device=device)
-    if hasattr(scheduler, "set_begin_index"):
-        # Otherwise the first step searches its index on the device and waits for the answer.
-        scheduler.set_begin_index(0)
-    generator = torch.Generator("cpu").manual_seed(params.seed)
-    accepts_generator = "generator" in inspect.signature(scheduler.step).parameters
-    step_options = {"generator": generator} if accepts_generator else {}
+    watch = Watch(on_step, is_cancelled, on_estimate)
+    (sampled,) = sample_together(pipe, [embeddings], [params], [watch], device=device, denoiser=denoiser)
+    if isinstance(sampled, torch.Tensor):
+        return sampled
+    raise sampled
 
-    predict = (denoiser or Denoiser(pipe.unet)).begin(embeddings, params.guidance_scale)
-    noise = initial_noise(pipe, params, generator)
-    latents: torch.Tensor = noise.to(device, embeddings.prompt.dtype) * scheduler.init_noise_sigma
-    timesteps = scheduler.timesteps
+
+def sample_together(
+    pipe: Any,
+    embeddings: Sequence[PromptEmbeddings],
+    params: Sequence[VideoParams],
+    watches: Sequence[Watch],
+    *,
+    device: torch.device,
+    denoiser: Denoiser | None = None,
+) -> list[Sampled]:
+    """Denoise the latents of several clips in one batch.
+
+    The clips differ in prompts (of equally many windows), seed and ``guidance_scale`` alone; either all have
+    guidance or none. Each has a sampler and a noise of its own and so becomes, within rounding, what it would
+    become alone. One that is cancelled leaves the others as they are: its place in the batch stays.
+
+    Guidance is classifier-free (https://arxiv.org/abs/2207.12598); a ``guidance_scale`` of 1 or less has
+    none, and ``embeddings`` then hold no negative prompt. The noise is drawn in float32 on the CPU, so that a
+    seed means the same noise on every device.
+
+    Args:
+        denoiser: Calls the UNet; None for the pipeline's own way.
+    """
+    joined = join_embeddings(embeddings)
+    samplings = [Sampling(pipe, each, device=device, dtype=joined.prompt.dtype) for each in params]
+    predict = (denoiser or Denoiser(pipe.unet)).begin(joined, _guidance_scale(params, joined.prompt))
+    timesteps = samplings[0].timesteps
+    steps, order = params[0].num_inference_steps, samplings[0].order
     # Second-order samplers call the UNet twice a step; PNDM's first call is a warm-up.
-    warmup = len(timesteps) - params.num_inference_steps * scheduler.order
+    warmup = len(timesteps) - steps * order
+    pacer = Pacer(device)
+    running = dict(enumerate(watches))
     finished = 0
-    on_step(finished)
+    for watch in watches:
+        watch.on_step(finished)
     for index, timestep in enumerate(timesteps):
-        if is_cancelled():
-            raise GenerationCancelled
-        inputs = scheduler.scale_model_input(latents, timestep)
+        running = {number: watch for number, watch in running.items() if not watch.is_cancelled()}
+        if not running:
+            break
+        inputs = torch.cat([each.inputs(timestep) for each in samplings])
         prediction = predict(inputs, timestep)
-        latents = _step(scheduler, prediction, timestep, latents, step_options)
+        for number, sampling in enumerate(samplings):
+            sampling.step(prediction[number : number + 1], timestep)
+        pacer.step()
         is_last = index == len(timesteps) - 1
-        if is_last or (index + 1 > warmup and (index + 1) % scheduler.order == 0):
+        if is_last or (index + 1 > warmup and (index + 1) % order == 0):
             finished += 1
-            if on_estimate is not None:
-                on_estimate(partial(estimate_clean, scheduler, inputs, prediction, timestep))
-            on_step(finished)
-    if not torch.isfinite(latents).all():
-        raise ExecutionFailed(
+            for number, watch in running.items():
+                if watch.on_estimate is not None:
+                    ours = slice(number, number + 1)
+                    watch.on_estimate(
+                        partial(
+                            estimate_clean,
+                            samplings[number].scheduler,
+                            inputs[ours],
+                            prediction[ours],
+                            timestep,
+                        )
+                    )
+                watch.on_step(finished)
+    return [
+        sampling.result() if number in running else GenerationCancelled()
+        for number, sampling in enumerate(samplings)
+    ]
+
+
+class Sampling:
+    """One clip between noise and its last step."""
+
+    def __init__(self, pipe: Any, params: VideoParams, *, device: torch.device, dtype: torch.dtype) -> None:
+        self._params = params
+        self.scheduler = make_scheduler(params.scheduler, pipe.scheduler.config)
+        self.scheduler.set_timesteps(params.num_inference_steps, device=device)
+        if hasattr(self.scheduler, "set_begin_index"):
+            # Otherwise the first step searches its index on the device and waits for the answer.
+            self.scheduler.set_begin_index(0)
+        generator = torch.Generator("cpu").manual_seed(params.seed)
+        accepts_generator = "generator" in inspect.signature(self.scheduler.step).parameters
+        self._step_options = {"generator": generator} if accepts_generator else {}
+        noise = initial_noise(pipe, params, generator)
+        self.latents: torch.Tensor = noise.to(device, dtype) * self.scheduler.init_noise_sigma
+
+    @property
+    def timesteps(self) -> torch.Tensor:
+        timesteps: torch.Tensor = self.scheduler.timesteps
+        return timesteps
+
+    @property
+    def order(self) -> int:
+        """Calls of the UNet in one step."""
+        return int(self.scheduler.order)
+
+    def inputs(self, timestep: torch.Tensor) -> torch.Tensor:
+        """What the UNet is shown, ``[1, C, T, h, w]``."""
+        inputs: torch.Tensor = self.scheduler.scale_model_input(self.latents, timestep)
+        return inputs
+
+    def step(self, prediction: torch.Tensor, timestep: torch.Tensor) -> None:
+        """One scheduler step. Frames come first, as in the pipeline: some samplers draw noise in that shape."""
+        previous: torch.Tensor = self.scheduler.step(
+            prediction.transpose(1, 2).flatten(0, 1),
+            timestep,
+            self.latents.transpose(1, 2).flatten(0, 1),
+            **self._step_options,
+        ).prev_sample
+        self.latents = previous.unsqueeze(0).transpose(1, 2)
+
+    def result(self) -> torch.Tensor | ExecutionFailed:
+        if torch.isfinite(self.latents).all():
+            return self.latents
+        return ExecutionFailed(
             "invalid_output",
-            f"the latents are not finite after {params.num_inference_steps} steps; try another scheduler, "
-            "more steps, a lower guidance_scale, or T2V_DTYPE=float32",
+            f"the latents are not finite after {self._params.num_inference_steps} steps; try another "
+            "scheduler, more steps, a lower guidance_scale, or T2V_DTYPE=float32",
         )
-    return latents
 
 
 def initial_noise(pipe: Any, params: VideoParams, generator: torch.Generator) -> torch.Tensor:
@@ -95,15 +192,9 @@ def initial_noise(pipe: Any, params: VideoParams, generator: torch.Generator) ->
     return torch.randn(shape, generator=generator)
 
 
-def _step(
-    scheduler: Any,
-    prediction: torch.Tensor,
-    timestep: torch.Tensor,
-    latents: torch.Tensor,
-    options: dict[str, torch.Generator],
-) -> torch.Tensor:
-    """One scheduler step. Frames come first, as in the pipeline: some samplers draw noise in that shape."""
-    previous: torch.Tensor = scheduler.step(
-        prediction.transpose(1, 2).flatten(0, 1), timestep, latents.transpose(1, 2).flatten(0, 1), **options
-    ).prev_sample
-    return previous.unsqueeze(0).transpose(1, 2)
+def _guidance_scale(params: Sequence[VideoParams], like: torch.Tensor) -> float | torch.Tensor:
+    """The scale of all clips, or a tensor ``[B, 1, 1, 1, 1]`` where they differ."""
+    scales = [each.guidance_scale for each in params]
+    if len(set(scales)) == 1:
+        return scales[0]
+    return torch.tensor(scales, device=like.device, dtype=like.dtype).view(-1, 1, 1, 1, 1)

@@ -5,7 +5,7 @@ from typing import Any
 
 import diffusers
 
-from services.catalogue import SCHEDULERS
+from services.catalogue_entry import SCHEDULERS
 from services.execution.executor import ExecutionFailed
 
 # PNDM's Runge-Kutta warm-up costs nine more UNet calls and cannot do fewer than four steps.

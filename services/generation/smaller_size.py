@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from models.video import VideoParams
-from services.catalogue import Limits, Range
+from services.catalogue_entry import Limits, Range
 from services.generation.decoding import frames_per_chunk
 from services.generation.memory import Placement, is_out_of_memory, release_memory
 
