@@ -20,11 +20,16 @@ from tests.chaos.stages import plan
 async def run(arguments: argparse.Namespace) -> int:
     outcomes = []
     print(f"seed {arguments.seed}", flush=True)
-    for stage in plan(arguments.server, jobs=arguments.jobs, kills=arguments.kills, pauses=arguments.pauses):
+    stages = plan(arguments.server, jobs=arguments.jobs, kills=arguments.kills, pauses=arguments.pauses)
+    for number in arguments.parts or range(1, len(stages) + 1):
+        stage = stages[number - 1]
         folder = arguments.folder / stage.name.replace(",", "").replace(" ", "-")
         outcome = await run_stage(stage, arguments.seed, folder)
         print_outcome(outcome)
         outcomes.append(outcome)
+    if arguments.parts:
+        print_sum(arguments.server, arguments.seed, outcomes)
+        return 1 if any(outcome.audit.findings.total for outcome in outcomes) else 0
     outage = await meet_outage(arguments.folder / "outage", arguments.server, arguments.outage_seconds)
     print_outage(outage)
     rolling = await restart_in_turn(arguments.folder / "rolling", arguments.server, rounds=3)
@@ -40,6 +45,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--pauses", type=int, default=30, help="SIGSTOPs longer than the lease")
+    parser.add_argument(
+        "--parts", type=int, nargs="+", help="1 is the demo checkpoint's; without them all, and what follows"
+    )
     parser.add_argument("--outage-seconds", type=float, default=30.0)
     parser.add_argument("--seed", default=secrets.token_hex(4))
     parser.add_argument("--folder", type=Path, help="keep records, clips and logs here")
