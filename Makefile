@@ -11,7 +11,7 @@ run: $(VENV)/.service
 	@exec $(BIN)/python -m app
 
 test: $(VENV)/.development
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 chaos: $(VENV)/.development
 	$(BIN)/python -m tests.chaos --server nx-27017 $(ARGS)
