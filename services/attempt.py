@@ -192,7 +192,8 @@ class Attempt:
         except InvalidVideo:
             logger.exception("job %s: the encoded clip is refused", job_id)
             return await self._fail("encoding_failed", "The clip could not be encoded.")
-        except OSError:
+        except Exception:
+            # Else nobody would end the job before its lease has run out, and then again in its next attempt.
             logger.exception("job %s: the clip cannot be stored", job_id)
             return await self._fail("internal_error", "The clip could not be stored.")
         record = await self._record(

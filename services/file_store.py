@@ -174,9 +174,12 @@ def probe(data: bytes) -> Video:
     """Facts of an MP4. Raises InvalidVideo unless it is H.264 in yuv420p with its index before its frames."""
     _require_faststart(data)
     try:
-        with av.open(BytesIO(data), mode="r") as container:
+        # Names in the file that are not UTF-8 are nothing to the frames.
+        with av.open(BytesIO(data), mode="r", metadata_errors="replace") as container:
             stream = container.streams.video[0]
             context = stream.codec_context
+            if context is None:
+                raise InvalidVideo("the video is in a codec that nobody here knows")
             num_frames = sum(1 for packet in container.demux(stream) if packet.size)
             rate = stream.average_rate
     except (av.FFmpegError, IndexError) as error:

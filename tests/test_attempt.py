@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from models.job import Job, JobStatus
+from models.video import Video
+from services.file_store import FileStore
 from services.job_store import DatabaseUnavailable, JobStore
 from services.mongo import Database
 from tests.dispatching import service_on
@@ -63,3 +65,23 @@ async def test_an_end_in_doubt_is_told(
     assert store.losses == 1
     assert job.status is status
     assert observed == [job]
+
+
+class BrokenFiles(FileStore):
+    """Fails as no file store should."""
+
+    def publish(self, job_id: str, fence: int, video: bytes, thumbnail: bytes) -> Video:
+        raise RuntimeError("no such thing was thought of")
+
+
+async def test_a_clip_that_cannot_be_stored_fails_its_job_at_once(database: Database, tmp_path: Path) -> None:
+    """It was left to its lease, once for each attempt, and ended as `worker_lost`."""
+    async with service_on(JobStore(database), tmp_path / "videos") as service:
+        files = BrokenFiles(tmp_path / "videos", 10**8)
+        job_id = await service.queue()
+        async with service.dispatcher(files=files):
+            job = await service.final(job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert (job.error.code, job.attempt) == ("internal_error", 1)
+    assert "thought" not in job.error.message

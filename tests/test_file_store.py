@@ -2,9 +2,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.file_store import FileStore, InvalidVideo, StorageFull, probe
 from tests.clips import make_clip
@@ -121,3 +124,23 @@ def test_probe_reads_odd_rates() -> None:
     video = probe(make_clip(frames=5, fps=24))
     assert (video.num_frames, video.fps) == (5, 24.0)
     assert video.duration_seconds == pytest.approx(5 / 24)
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_damaged_clip_is_probed_or_refused(clip: bytes, changes: list[tuple[int, int]]) -> None:
+    """Whatever is wrong with it: names that are no text and unknown codecs once ended the probe otherwise."""
+    damaged = bytearray(clip)
+    for place, value in changes:
+        damaged[place % len(damaged)] = value
+    with suppress(InvalidVideo):
+        assert probe(bytes(damaged)).num_frames > 0
+
+
+def test_a_name_that_is_no_text_is_nothing_to_the_frames(clip: bytes) -> None:
+    assert probe(clip.replace(b"VideoHandler", b"\xffideoHandler")).num_frames == 8
+
+
+def test_a_codec_that_nobody_knows_is_refused(clip: bytes) -> None:
+    with pytest.raises(InvalidVideo, match="codec"):
+        probe(clip.replace(b"avc1", b"zzzz"))
