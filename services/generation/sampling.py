@@ -160,7 +160,7 @@ class Sampling:
         return inputs
 
     def step(self, prediction: torch.Tensor, timestep: torch.Tensor) -> None:
-        """One scheduler step. Frames come first, as in the pipeline: some samplers draw noise in that shape."""
+        """One step of the sampler. Frames come first, as in the pipeline: some draw noise in that shape."""
         previous: torch.Tensor = self.scheduler.step(
             prediction.transpose(1, 2).flatten(0, 1),
             timestep,
