@@ -17,12 +17,18 @@ from services.generation.generator import Generator
 
 PROMPTS = (
     "a red circle moving left",
-    "a blue star moving up on a white background",
-    "a yellow triangle moving right",
-    "a green square moving down on a black background",
+    "a blue star growing on a white background",
+    "a yellow triangle bouncing on grass",
+    "a pink heart above a white ring, both moving right at night",
+    "a peaceful sunset over mountain ranges",
+    "a futuristic city with flying vehicles",
+    "a coral reef under water",
+    "fireworks at night",
 )
 SEED = 7
 SCALE = 2
+EVERY = 2
+"""Which frames are shown: each second one."""
 GAP = 6
 CAPTION_HEIGHT = 26
 
@@ -61,7 +67,7 @@ def make_clip(prompt: str) -> bytes:
 
 def frames_of(mp4: bytes) -> list[Image.Image]:
     with av.open(BytesIO(mp4)) as container:
-        return [frame.to_image() for frame in container.decode(video=0)]
+        return [frame.to_image() for frame in container.decode(video=0)][::EVERY]
 
 
 def draw_sheet(rows: list[list[Image.Image]], captions: tuple[str, ...]) -> Image.Image:

@@ -89,7 +89,11 @@ _ENTRIES = (
     ),
     CatalogueEntry(
         name="demo",
-        description="A small model trained on drawn shapes, for machines without a GPU.",
+        description=(
+            "A small model for machines without a GPU. It knows one or two coloured shapes that move in front "
+            "of simple backgrounds, and ten scenes: sunset, city, coral reef, dancing shapes, rain, snow, "
+            "fireworks, bouncing ball, clock, waves. A job names the words that it does not know."
+        ),
         checkpoint=str(REPOSITORY_ROOT / "checkpoints" / "demo"),
         revision=None,
         variant=None,
@@ -97,14 +101,14 @@ _ENTRIES = (
         limits=Limits(
             width=Range(64, 64),
             height=Range(64, 64),
-            num_frames=Range(8, 8),
-            max_pixels=8 * 64 * 64,
+            num_frames=Range(16, 16),
+            max_pixels=16 * 64 * 64,
             num_inference_steps=Range(1, 100),
         ),
         defaults=Defaults(
             width=64,
             height=64,
-            num_frames=8,
+            num_frames=16,
             fps=8,
             num_inference_steps=20,
             guidance_scale=4.0,
@@ -115,9 +119,9 @@ _ENTRIES = (
         commercial_use=True,
         example_prompts=(
             "a red circle moving left",
-            "a small yellow star falling on a blue background",
-            "a large green triangle rising",
-            "a white square gliding right on grey",
+            "a peaceful sunset over mountain ranges",
+            "a pink heart above a white ring at night",
+            "a yellow star bouncing on grass",
         ),
     ),
 )

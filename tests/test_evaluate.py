@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_checkpoint import save_tiny_checkpoint
+from training import evaluate
 from training.judging.agreement import ROWS
 from training.judging.scenes import THINGS, SceneNet, save
 from training.judging.tables import add_up, look_at, mark, shuffled
-from training.richer import evaluate
 from training.world.clip import draw, is_held_out
 from training.world.scenery import SCENERIES
 

@@ -74,8 +74,8 @@ def test_the_npm_package(service: RunningService, tmp_path: Path) -> None:
     video, remix = saw["video"], saw["remix"]
     assert (video["status"], video["prompt"], video["seed"]) == ("completed", PROMPT, 7)
     assert (video["num_inference_steps"], video["metadata"]) == (2, {"take": "1"})
-    assert probe(out.read_bytes()).num_frames == 8
-    assert saw["spritesheet"] == "columns=3, rows=3, tiles=8, width=64, height=64"
+    assert probe(out.read_bytes()).num_frames == 16
+    assert saw["spritesheet"] == "columns=4, rows=4, tiles=16, width=64, height=64"
     assert (remix["status"], remix["remixed_from_video_id"]) == ("completed", video["id"])
     assert saw["listed"] == [video["id"], remix["id"]]
     assert saw["deleted"] == {"id": remix["id"], "deleted": True, "object": "video.deleted"}

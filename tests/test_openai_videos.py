@@ -97,7 +97,7 @@ EXTRA: dict[str, Any] = {
     "negative_prompt": "blue",
     "guidance_scale": 2.5,
     "fps": 4,
-    "num_frames": 8,
+    "num_frames": 16,
     "scheduler": "euler",
     "quality": "balanced",
 }

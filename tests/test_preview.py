@@ -169,7 +169,7 @@ def test_the_estimate_is_of_the_middle_frame(pipe):
 
 def test_the_generator_sends_previews_with_its_progress():
     entry = Catalogue.create("demo").default_entry
-    request = GenerationRequest("video_1", entry, make_params(num_frames=8, num_inference_steps=4))
+    request = GenerationRequest("video_1", entry, make_params(num_frames=16, num_inference_steps=4))
     seen: list[Progress] = []
     Generator(GeneratorConfig(device="cpu")).generate(request, seen.append, lambda: False)
     assert [progress.step for progress in seen] == [0, 1, 2, 3, 4]

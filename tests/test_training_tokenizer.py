@@ -4,8 +4,8 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from training.captions import vocabulary
 from training.tokenizer import MAX_LENGTH, build_tokenizer, learn_merges
+from training.world.captions import vocabulary
 
 
 def test_every_word_of_ours_is_one_token() -> None:

@@ -1,1 +1,6 @@
 """Trains the demo checkpoint from nothing on clips drawn by code, and measures it: python -m training"""
+
+import os
+
+# Threads that spin while they wait slow each other down; see services/generation.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -1,23 +1,31 @@
-"""Trains the demo checkpoint from nothing and measures it: python -m training
+"""Trains the demo checkpoint from nothing and measures it: python -m training [--size 128]
 
 Everything goes to runs/demo; the finished folder is runs/demo/checkpoint. A run that was cut off goes on.
+Each network has a command of its own with more options: training.train_vae, training.train_text_encoder
+and training.train_unet.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
-RUN = Path("runs/demo")
-
 
 def main() -> None:
     """Train the VAE and the text encoder unless they are there, then the UNet, then print the table."""
-    if not (RUN / "vae").exists():
-        _run("training.train_vae")
-    if not (RUN / "text_encoder").exists():
-        _run("training.train_text_encoder")
-    _run("training.train_unet")
-    _run("training.evaluate", str(RUN / "checkpoint"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=64, choices=(64, 128))
+    parser.add_argument("--run", type=Path, default=Path("runs/demo"))
+    args = parser.parse_args()
+    where, size = ["--run", str(args.run)], ["--size", str(args.size)]
+    if not (args.run / "vae").exists():
+        _run("training.train_vae", *where, *size)
+    if not (args.run / "text_encoder").exists():
+        _run("training.train_text_encoder", *where)
+    _run("training.train_unet", *where, *size)
+    _run("training.evaluate", str(args.run / "checkpoint"))
 
 
 def _run(module: str, *arguments: str) -> None:

@@ -1,118 +1,169 @@
-"""Measures by pixels how well a checkpoint follows its prompts: python -m training.evaluate [FOLDER]"""
+"""Measures by pixels how well a checkpoint follows its prompts: python -m training.evaluate [FOLDER]
+
+The prompts are held out from training: combinations and wordings never drawn. Each is marked against the
+clips generated for it, against those of another prompt of its kind (where the marks should fall), and against
+the clip drawn for it (the most that the judge can give).
+"""
 
 import argparse
+import json
 import time
-from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import TextToVideoSDPipeline
 from numpy.typing import NDArray
-from PIL import Image
+from tqdm import tqdm
 
-from training.captions import describe
-from training.drawing import NUM_FRAMES, SIZE, Scene, draw_clip, random_scene
-from training.judge import judge
+from training.devices import choose
+from training.effects import Effects, measure_effects, print_effects
+from training.judging.consistency import Consistency
+from training.judging.scenes import DEFAULT_PATH, SceneNet, accuracy, load_or_train
+from training.judging.tables import (
+    Case,
+    Score,
+    add_up,
+    look_at,
+    mark,
+    print_scores,
+    print_steadiness,
+    shuffled,
+    steadiness,
+)
+from training.sampling import GUIDANCE, STEPS, generate, load, save_sheet
+from training.world.captions import describe
+from training.world.clip import draw, random_clip
 
-ATTRIBUTES = ("colour", "shape", "direction", "background")
-
-
-def load(path: Path) -> TextToVideoSDPipeline:
-    """The checkpoint in float32, silent."""
-    pipe = TextToVideoSDPipeline.from_pretrained(path, dtype=torch.float32)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-def generate(
-    pipe: TextToVideoSDPipeline, prompts: list[str], seed: int, steps: int = 20, guidance: float = 4.0
-) -> NDArray[np.uint8]:
-    """Clips for prompts: uint8[B, NUM_FRAMES, SIZE, SIZE, 3]."""
-    frames = pipe(
-        prompts,
-        num_frames=NUM_FRAMES,
-        height=SIZE,
-        width=SIZE,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        generator=torch.Generator().manual_seed(seed),
-        output_type="np",
-    ).frames
-    pixels: NDArray[np.uint8] = np.rint(np.clip(frames, 0, 1) * 255).astype(np.uint8)
-    return pixels
+EFFECT_PROMPTS = 24
 
 
-def random_prompts(count: int, seed: int) -> tuple[list[Scene], list[str]]:
-    """Scenes and their captions, other than those of training, whose seeds have two parts."""
-    rng = np.random.default_rng(seed)
-    scenes = [random_scene(rng) for _ in range(count)]
-    return scenes, [describe(scene, rng) for scene in scenes]
+def held_out_cases(count: int, seed: int) -> list[Case]:
+    """Clips and captions that training never saw."""
+    rng = np.random.default_rng([seed, 1])
+    clips = [random_clip(rng, held_out=True) for _ in range(count)]
+    return [Case(clip, describe(clip, rng, held_out=True)) for clip in clips]
 
 
-def scores(scenes: list[Scene], clips: Iterable[NDArray[np.uint8]]) -> dict[str, float]:
-    """The share of clips that show each attribute of their scenes, and all of them at once."""
-    verdicts = [judge(clip) for clip in clips]
-    right = np.array(
-        [
-            [getattr(verdict, name) == getattr(scene, name) for name in ATTRIBUTES]
-            for scene, verdict in zip(scenes, verdicts, strict=True)
-        ]
+def generate_all(
+    pipe: TextToVideoSDPipeline, prompts: list[str], seed: int, batch_size: int, steps: int, guidance: float
+) -> list[NDArray[np.uint8]]:
+    """A clip uint8[T, S, S, 3] for each prompt; every batch has noise of its own."""
+    clips: list[NDArray[np.uint8]] = []
+    for start in tqdm(range(0, len(prompts), batch_size), f"seed {seed}, batches"):
+        part = prompts[start : start + batch_size]
+        clips += list(generate(pipe, part, seed * 100_000 + start, steps, guidance))
+    return clips
+
+
+def seconds_of_one(pipe: TextToVideoSDPipeline, prompt: str, steps: int, guidance: float) -> float:
+    """How long a clip takes that is made alone, the second time."""
+    started = 0.0
+    for _ in range(2):
+        started = time.monotonic()
+        generate(pipe, [prompt], 0, steps, guidance)
+    return time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is measured: the tables' columns by name, and seconds a clip, made alone and in batches."""
+
+    scores: dict[str, dict[str, Score]]
+    by_seed: list[dict[str, Score]]
+    steadiness: dict[str, Consistency]
+    scenes_on_drawn: float
+    effects: Effects
+    alone: float
+    in_batches: float
+
+
+def evaluate(
+    pipe: TextToVideoSDPipeline, net: SceneNet, cases: list[Case], options: argparse.Namespace
+) -> tuple[Report, list[NDArray[np.uint8]]]:
+    """Generate, judge and compare; also returns the first seed's clips."""
+    prompts = [case.caption for case in cases]
+    settings = (options.batch_size, options.steps, options.guidance)
+    alone = seconds_of_one(pipe, prompts[0], *settings[1:])
+    started = time.monotonic()
+    clips = [generate_all(pipe, prompts, seed, *settings) for seed in range(options.seeds)]
+    in_batches = (time.monotonic() - started) / (len(cases) * options.seeds)
+
+    seen = [look_at(of_seed, net) for of_seed in clips]
+    drawn = look_at([draw(case.clip, clips[0][0].shape[1]).frames for case in cases], net)
+    generated = [mark(cases, of_seed) for of_seed in seen]
+    strangers = [mark(cases, [of_seed[place] for place in shuffled(cases)]) for of_seed in seen]
+    report = Report(
+        scores={
+            "generated": add_up(list(chain(*generated))),
+            "shuffled prompts": add_up(list(chain(*strangers))),
+            "drawn": add_up(mark(cases, drawn)),
+        },
+        by_seed=[add_up(marks) for marks in generated],
+        steadiness={
+            "generated": steadiness(cases * options.seeds, list(chain(*seen))),
+            "drawn": steadiness(cases, drawn),
+        },
+        scenes_on_drawn=accuracy(net),
+        effects=measure_effects(pipe, cases[:EFFECT_PROMPTS], net, options.steps),
+        alone=alone,
+        in_batches=in_batches,
     )
-    table = {name: float(share) for name, share in zip(ATTRIBUTES, right.mean(axis=0), strict=True)}
-    return table | {"all four": float(right.all(axis=1).mean())}
+    return report, clips[0]
 
 
-def print_table(columns: dict[str, dict[str, float]]) -> None:
-    """Print scores as a Markdown table, one column for each kind of clip."""
-    print("| judged by pixels | " + " | ".join(columns) + " |")
-    print("|---|" + "---|" * len(columns))
-    for name in (*ATTRIBUTES, "all four"):
-        print(f"| {name} | " + " | ".join(f"{column[name]:.0%}" for column in columns.values()) + " |")
-
-
-def save_sheet(clips: NDArray[np.uint8], path: Path, scale: int = 2) -> None:
-    """Save clips as one picture, a clip a row."""
-    rows = np.concatenate([np.concatenate(list(clip), axis=1) for clip in clips])
-    Image.fromarray(rows.repeat(scale, axis=0).repeat(scale, axis=1)).save(path)
+def print_report(report: Report) -> None:
+    """Print everything as Markdown."""
+    print_scores(report.scores)
+    shares = [scores["all of one"].share for scores in report.by_seed]
+    by_seed = ", ".join(f"{share:.1%}" for share in shares if share is not None)
+    print(f"\nAll attributes of a one-object prompt, by seed: {by_seed}.")
+    print(f"Sceneries are named by a network that is right on {report.scenes_on_drawn:.1%} of drawn clips.\n")
+    print_steadiness(report.steadiness)
+    print()
+    print_effects(report.effects)
+    print(f"- time: {report.alone:.2f} s for a clip alone, {report.in_batches:.2f} s in batches\n")
 
 
 def main() -> None:
-    """Print the table; save sixteen clips as a sheet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path, nargs="?", default=Path("checkpoints/demo"))
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--batch-size", type=int, default=25)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=4.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--sheet", type=Path, default=Path("runs/sheet.png"))
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-
-    pipe = load(args.checkpoint)
-    scenes, prompts = random_prompts(args.count, args.seed)
-    started = time.monotonic()
-    batches = [
-        generate(pipe, prompts[start : start + args.batch_size], start, args.steps, args.guidance)
-        for start in range(0, args.count, args.batch_size)
-    ]
-    clips = np.concatenate(batches)
-    seconds = (time.monotonic() - started) / args.count
-    shuffled = list(np.roll(clips, 1, axis=0))
-    print_table(
-        {
-            "generated": scores(scenes, clips),
-            "shuffled prompts": scores(scenes, shuffled),
-            "drawn": scores(scenes, [draw_clip(scene) for scene in scenes]),
-        }
+    """Print the tables; save sixteen clips as a sheet, and everything as JSON if asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    print(f"\n{args.count} clips, {args.steps} steps, guidance {args.guidance}, {seconds:.2f} s each")
-    args.sheet.parent.mkdir(exist_ok=True)
-    save_sheet(clips[:16], args.sheet)
-    for prompt in prompts[:16]:
-        print(f"- {prompt}")
+    parser.add_argument("checkpoint", type=Path, nargs="?", default=Path("checkpoints/demo"))
+    parser.add_argument("--count", type=int, default=300, help="prompts")
+    parser.add_argument("--seeds", type=int, default=2, help="clips for each prompt")
+    parser.add_argument("--batch-size", type=int, default=25)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
+    parser.add_argument("--prompt-seed", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--scenes", type=Path, default=DEFAULT_PATH, help="the network that names sceneries")
+    parser.add_argument("--sheet", type=Path, default=Path("runs/evaluation.png"))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    net = load_or_train(options.scenes)
+    pipe = load(options.checkpoint, choose(options.device))
+    cases = held_out_cases(options.count, options.prompt_seed)
+    report, clips = evaluate(pipe, net, cases, options)
+    print_report(report)
+    size = clips[0].shape[1]
+    print(
+        f"{options.count} prompts, {options.seeds} seeds, {size}×{size}, {options.steps} steps, "
+        f"guidance {options.guidance:g}, batches of {options.batch_size}, on {pipe.device}. Of these a sheet:"
+    )
+    for case in cases[:16]:
+        print(f"- {case.caption}")
+    options.sheet.parent.mkdir(parents=True, exist_ok=True)
+    save_sheet(np.stack(clips[:16]), options.sheet)
+    if options.json:
+        settings = {name: str(value) for name, value in vars(options).items()}
+        options.json.write_text(json.dumps({"settings": settings, **asdict(report)}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,62 +1,72 @@
-"""Encodes once every picture that occurs in any clip, so that a training clip costs a look-up."""
+"""Encodes drawn clips once, so that a training clip costs a look-up."""
 
 from pathlib import Path
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from tqdm import tqdm
 
-from training.drawing import (
-    NUM_FRAMES,
-    POSITIONS,
-    RADII,
-    SHAPES,
-    STEP,
-    Scene,
-    draw_frame,
-    every_frame,
-    palettes,
-)
-from training.train_vae import LATENT_CHANNELS, LATENT_SIZE, to_pixels
+from training.clips import DrawnClips, to_pixels
+from training.devices import mixed_precision
+from training.networks import DOWNSCALE
+from training.world.clip import Clip
+
+_CLIPS_AT_ONCE = 8
 
 
-class LatentTable:
-    """The latents of all pictures: float16[shapes, palettes, sizes, x, y, 8, 8, 8], about 55 MB."""
+class Latents:
+    """The latents of many clips, on the device that trains.
 
-    def __init__(self, table: torch.Tensor) -> None:
-        self.table = table
+    Attributes:
+        values: float16[N, T, 8, h, w].
+        masks: bool[N, T, h, w], true in the cells that a thing touches.
+    """
+
+    def __init__(self, values: torch.Tensor, masks: torch.Tensor, clips: DrawnClips) -> None:
+        self.values, self.masks, self._clips = values, masks, clips
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def clip(self, index: int) -> Clip:
+        """What clip ``index`` shows."""
+        return self._clips.clip(index)
+
+    def batch(self, indices: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Some frames of some clips, channels first as the UNet wants them.
+
+        Args:
+            indices: int64[B], which clips.
+            frames: int64[B, F], which of each clip's frames.
+
+        Returns:
+            float32[B, 8, F, h, w], and float32[B, 1, F, h, w] of 0 and 1.
+        """
+        rows = indices[:, None]
+        values = self.values[rows, frames].float().transpose(1, 2)
+        return values, self.masks[rows, frames][:, None].float()
 
     @classmethod
-    def cached(cls, vae: AutoencoderKL, path: Path) -> "LatentTable":
-        """Read the table from a file; encode it first, and write it, where there is none."""
+    def cached(cls, vae: AutoencoderKL, path: Path, clips: DrawnClips, device: torch.device) -> "Latents":
+        """Read them from a file; draw and encode first, and write it, where there is none."""
         if not path.exists():
-            torch.save(encode_all(vae), path)
-        return cls(torch.load(path, weights_only=True))
-
-    def clip(self, scene: Scene) -> torch.Tensor:
-        """A clip's latents: float32[8, NUM_FRAMES, 8, 8], channels first as the UNet wants them."""
-        pictures = self.table[
-            SHAPES.index(scene.shape),
-            palettes().index((scene.colour, scene.background)),
-            list(RADII).index(scene.size),
-        ]
-        centres = [scene.centre(frame) for frame in range(NUM_FRAMES)]
-        columns, rows = (
-            [(value - POSITIONS[0]) // STEP for value in axis] for axis in zip(*centres, strict=True)
-        )
-        return pictures[columns, rows].float().transpose(0, 1)
+            values, masks = encode(vae, clips, device)
+            torch.save({"values": values, "masks": masks}, path.with_suffix(".part"))
+            path.with_suffix(".part").replace(path)
+        stored = torch.load(path, weights_only=True)
+        return cls(stored["values"].to(device), stored["masks"].to(device), clips)
 
 
 @torch.no_grad()
-def encode_all(vae: AutoencoderKL, batch_size: int = 121) -> torch.Tensor:
-    """Draw and encode every picture; see LatentTable for the result's shape."""
-    arguments = list(every_frame())
-    batches = []
-    for start in tqdm(range(0, len(arguments), batch_size), desc="latents"):
-        frames = np.stack([draw_frame(*look) for look in arguments[start : start + batch_size]])
-        batches.append(vae.encode(to_pixels(frames)).latent_dist.mean.half())
-    places = (len(POSITIONS), len(POSITIONS))
-    return torch.cat(batches).view(
-        len(SHAPES), len(palettes()), len(RADII), *places, LATENT_CHANNELS, LATENT_SIZE, LATENT_SIZE
-    )
+def encode(vae: AutoencoderKL, clips: DrawnClips, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw and encode every clip; see Latents for the results' shapes."""
+    vae = vae.to(device).eval()
+    values, masks = [], []
+    total = -(-len(clips) // _CLIPS_AT_ONCE)
+    for frames, mask in tqdm(clips.batches(_CLIPS_AT_ONCE), total=total, desc="latents"):
+        with mixed_precision(device, on_cpu=True):
+            means = vae.encode(to_pixels(frames.flatten(0, 1).to(device))).latent_dist.mean
+        values.append(means.half().cpu().unflatten(0, frames.shape[:2]))
+        masks.append(F.max_pool2d(mask.float(), DOWNSCALE).bool())
+    return torch.cat(values), torch.cat(masks)

@@ -1,29 +1,31 @@
 """Trains the demo's UNet on its VAE's latents and its text encoder's captions: python -m training.train_unet
 
-The text encoder goes on learning, ten times slower than the UNet.
+First on single pictures, which cost a sixteenth of a clip and teach it what words look like; then on clips
+too, which teach it what moves (Ho et al., "Video Diffusion Models", 2022, train on both together). The text
+encoder goes on learning, ten times slower than the UNet.
 """
 
 import argparse
-import math
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDIMScheduler, UNet3DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler
 from diffusers.training_utils import EMAModel
-from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training.captions import describe, vocabulary
-from training.checkpoint import build_scheduler, build_unet, save_checkpoint
-from training.drawing import NUM_FRAMES, RADII, SIZE, Scene, random_scene
-from training.latents import LatentTable
+from training.checkpoint import save_checkpoint
+from training.clips import DrawnClips
+from training.devices import choose, mixed_precision
+from training.latents import Latents
+from training.networks import NUM_FRAMES, build_scheduler, build_unet
+from training.progress import LossCurve, save_samples
 from training.tokenizer import build_tokenizer
-from training.train_vae import LATENT_SIZE
+from training.world.captions import describe, vocabulary
 
 CAPTION_DROPOUT = 0.1
 """How often the caption is empty, for classifier-free guidance (Ho and Salimans, 2022)."""
@@ -31,8 +33,16 @@ CAPTION_DROPOUT = 0.1
 TEXT_ENCODER_SHARE = 0.1
 """The text encoder's learning rate over the UNet's."""
 
-OBJECT_WEIGHT = 5.0
-"""How much more an error counts on the object, where the clip has no noise."""
+THING_WEIGHT = 5.0
+"""How much more an error counts on a thing, where the clip has no noise."""
+
+PICTURE_STEPS = 2000
+"""So many steps are made of pictures alone, before the first clip."""
+PICTURE_SHARE = 0.2
+"""How often a step is made of pictures after that."""
+
+DECAY_SHARE = 0.2
+"""The share of the steps, at the end, in which the learning rate falls."""
 
 
 class Trainer:
@@ -40,25 +50,31 @@ class Trainer:
 
     All chance in a step comes from the seed and the step's number; so a run that was cut off and goes on
     from its state makes the same steps.
+
+    Args:
+        batch_size: Clips in a step; or eight times as many pictures.
     """
 
     def __init__(
         self,
         vae: AutoencoderKL,
         text_encoder: CLIPTextModel,
-        latents: LatentTable,
+        latents: Latents,
+        size: int,
         steps: int,
         batch_size: int,
         learning_rate: float,
         seed: int,
+        device: torch.device | None = None,
     ) -> None:
         torch.manual_seed(seed)
-        self.vae, self.latents = vae, latents
+        self.vae, self.latents, self.size = vae, latents, size
         self.steps, self.batch_size, self.learning_rate, self.seed = steps, batch_size, learning_rate, seed
+        self.device = device or torch.device("cpu")
         self.step = 0
         self.tokenizer: CLIPTokenizer = build_tokenizer(vocabulary())
-        self.text_encoder = text_encoder
-        self.unet = build_unet()
+        self.text_encoder = text_encoder.to(self.device)
+        self.unet = build_unet(size).to(self.device)
         self.scheduler: DDIMScheduler = build_scheduler()
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
@@ -76,17 +92,16 @@ class Trainer:
         """One step of the optimizer; returns its loss."""
         rng = np.random.default_rng([self.seed, self.step])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        scenes = [random_scene(rng) for _ in range(self.batch_size)]
-        captions = ["" if rng.random() < CAPTION_DROPOUT else describe(scene, rng) for scene in scenes]
-        clips = torch.stack([self.latents.clip(scene) for scene in scenes])
-        noise = torch.randn(clips.shape, generator=generator)
-        timesteps = self._timesteps(generator)
+        clips, masks, captions = self._batch(rng)
+        noise = torch.randn(clips.shape, generator=generator).to(self.device)
+        timesteps = self._timesteps(len(clips), generator).to(self.device)
 
         noisy = self.scheduler.add_noise(clips, noise, timesteps)
         velocity = self.scheduler.get_velocity(clips, noise, timesteps)
-        predicted = self.unet(noisy, timesteps, self._embed(captions)).sample
-        errors = F.mse_loss(predicted, velocity, reduction="none")
-        loss = (errors * self._weights(scenes, timesteps)).mean()
+        with mixed_precision(self.device, on_cpu=False):
+            predicted = self.unet(noisy, timesteps, self._embed(captions)).sample
+        errors = F.mse_loss(predicted.float(), velocity, reduction="none")
+        loss = (errors * self._weights(masks, timesteps)).mean()
 
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * self._learning_rate()
@@ -98,36 +113,49 @@ class Trainer:
         self.step += 1
         return float(loss.item())
 
+    def _batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+        """Latents float32[B, 8, F, h, w], masks float32[B, 1, F, h, w] and captions; F is 1 or NUM_FRAMES."""
+        pictures = self.step < PICTURE_STEPS or rng.random() < PICTURE_SHARE
+        count = 8 * self.batch_size if pictures else self.batch_size
+        indices = torch.from_numpy(rng.integers(len(self.latents), size=count))
+        frames = torch.arange(NUM_FRAMES).expand(count, -1)
+        if pictures:
+            frames = torch.from_numpy(rng.integers(NUM_FRAMES, size=(count, 1)))
+        clips = [self.latents.clip(int(index)) for index in indices]
+        captions = ["" if rng.random() < CAPTION_DROPOUT else describe(clip, rng) for clip in clips]
+        return *self.latents.batch(indices, frames), captions
+
     def _embed(self, captions: list[str]) -> torch.Tensor:
         tokens = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
-        embeddings: torch.Tensor = self.text_encoder(tokens.input_ids).last_hidden_state
+        embeddings: torch.Tensor = self.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state
         return embeddings
 
-    def _weights(self, scenes: list[Scene], timesteps: torch.Tensor) -> torch.Tensor:
-        """What an error counts, by place: float32[B, 1, T, 8, 8].
+    def _weights(self, masks: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """What an error counts, by place: float32[B, 1, F, h, w].
 
-        The object is a tenth of the picture, and its colour would be learnt last. So it counts more, the less
+        A thing is a tenth of the picture, and its colour would be learnt last. So it counts more, the less
         noise there is; in pure noise, where its place is not decided yet, it counts as all else does.
         """
-        signal = self.scheduler.alphas_cumprod[timesteps].sqrt()
-        masks = torch.from_numpy(np.stack([object_mask(scene) for scene in scenes]))
-        weights: torch.Tensor = 1 + OBJECT_WEIGHT * masks * signal[:, None, None, None, None]
+        signal = self.scheduler.alphas_cumprod.to(self.device)[timesteps].sqrt()
+        weights: torch.Tensor = 1 + THING_WEIGHT * masks * signal[:, None, None, None, None]
         return weights
 
-    def _timesteps(self, generator: torch.Generator) -> torch.Tensor:
+    def _timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """One timestep from each share of the noise scale, so that batches differ less in loss.
 
         Noisy ones come more often: there the clip's content is decided.
         """
-        offsets = torch.rand(self.batch_size, generator=generator)
-        shares = ((torch.arange(self.batch_size) + offsets) / self.batch_size) ** 0.7
+        shares = ((torch.arange(count) + torch.rand(count, generator=generator)) / count) ** 0.7
         num_train_timesteps: int = self.scheduler.config.num_train_timesteps
         return (shares * num_train_timesteps).long()
 
     def _learning_rate(self) -> float:
-        """Linear warm-up over 100 steps, then half a cosine down to a hundredth."""
-        decay = 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
-        return self.learning_rate * min(1.0, (self.step + 1) / 100) * max(decay, 0.01)
+        """Linear warm-up over 100 steps; constant; then linear down to a hundredth.
+
+        A run whose rate has not fallen yet can be made longer at no loss (Hu et al., "MiniCPM", 2024).
+        """
+        decay = (self.steps - self.step) / (DECAY_SHARE * self.steps)
+        return self.learning_rate * min(1.0, (self.step + 1) / 100, max(decay, 0.01))
 
     def save(self, run: Path) -> None:
         """Write state.pt, to go on from, and the moving average as a complete checkpoint."""
@@ -142,67 +170,65 @@ class Trainer:
 
     def restore(self, run: Path) -> None:
         """Go on from state.pt."""
-        state = torch.load(run / "state.pt", weights_only=True)
+        state = torch.load(run / "state.pt", weights_only=True, map_location=self.device)
         self.step = state["step"]
         self.networks.load_state_dict(state["networks"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema.load_state_dict(state["ema"])
 
 
-def object_mask(scene: Scene) -> NDArray[np.float32]:
-    """Where the object is on the latents' grid: float32[1, NUM_FRAMES, 8, 8], 0 or 1."""
-    cell = SIZE / LATENT_SIZE
-    middles = (np.arange(LATENT_SIZE) + 0.5) * cell
-    centres = np.array([scene.centre(frame) for frame in range(NUM_FRAMES)])
-    columns = middles[None, None, :] - centres[:, 0, None, None]
-    rows = middles[None, :, None] - centres[:, 1, None, None]
-    inside: NDArray[np.bool_] = np.hypot(columns, rows) < RADII[scene.size] + cell / 2
-    return inside[None].astype(np.float32)
-
-
 def main() -> None:
     """Train to runs/demo/checkpoint; a run that was cut off goes on."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=3600)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=8_000)
+    parser.add_argument("--clips", type=int, default=12_000, help="clips that are drawn and encoded once")
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--size", type=int, default=64, choices=(64, 128))
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--save-every", type=float, default=150, help="seconds between two snapshots")
-    parser.add_argument("--start", type=Path, help="a checkpoint whose UNet to start from")
+    parser.add_argument("--save-every", type=float, default=300, help="seconds between two snapshots")
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    vae = AutoencoderKL.from_pretrained(args.run / "vae")
+    device = choose(args.device)
+    vae = AutoencoderKL.from_pretrained(args.run / "vae").to(device)
     text_encoder = CLIPTextModel.from_pretrained(args.run / "text_encoder")
-    latents = LatentTable.cached(vae, args.run / "latents.pt")
-    trainer = Trainer(vae, text_encoder, latents, args.steps, args.batch_size, args.learning_rate, args.seed)
-    if args.start:
-        trainer.unet.load_state_dict(
-            UNet3DConditionModel.from_pretrained(args.start, subfolder="unet").state_dict()
-        )
+    clips = DrawnClips(args.clips, args.size, args.seed)
+    latents = Latents.cached(vae, args.run / "latents.pt", clips, device)
+    trainer = Trainer(
+        vae,
+        text_encoder,
+        latents,
+        args.size,
+        args.steps,
+        args.batch_size,
+        args.learning_rate,
+        args.seed,
+        device,
+    )
     if (args.run / "state.pt").exists():
         trainer.restore(args.run)
     train(trainer, args.run, args.save_every)
 
 
 def train(trainer: Trainer, run: Path, save_every: float) -> None:
-    """Train to the end, with snapshots on the way and the losses in losses.csv."""
-    saved_at, recent = time.monotonic(), []
+    """Train to the end; on the way snapshots, samples and the loss curve."""
+    saved_at, curve = time.monotonic(), LossCurve(run / "losses.csv")
     with tqdm(total=trainer.steps, initial=trainer.step, desc="UNet") as progress:
         while trainer.step < trainer.steps:
-            recent.append(trainer.train_step())
+            mean = curve.add(trainer.step, trainer.train_step())
             progress.update()
-            if trainer.step % 50 == 0:
-                mean = sum(recent) / len(recent)
-                progress.set_postfix(loss=f"{mean:.4f}")
-                with (run / "losses.csv").open("a") as file:
-                    file.write(f"{trainer.step},{mean:.5f}\n")
-                recent.clear()
+            progress.set_postfix(loss=f"{mean:.4f}", refresh=False)
             if time.monotonic() - saved_at > save_every:
                 trainer.save(run)
+                curve.draw(run / "losses.png")
+                save_samples(run / "checkpoint", run / "samples" / f"{trainer.step:06}.png")
                 saved_at = time.monotonic()
     trainer.save(run)
+    curve.draw(run / "losses.png")
+    save_samples(run / "checkpoint", run / "samples" / f"{trainer.step:06}.png")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from training.richer.networks import NUM_FRAMES
+from training.networks import NUM_FRAMES
 from training.world.clip import Clip, draw, random_clip
 
 Drawn = tuple[torch.Tensor, torch.Tensor]

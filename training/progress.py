@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from training.richer.sampling import generate, load, save_sheet
+from training.sampling import generate, load, save_sheet
 
 PROMPTS = (
     "a red circle moving left",

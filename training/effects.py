@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from training.judging.objects import judge
 from training.judging.scenes import SceneNet
 from training.judging.tables import Case, look_at, mark
-from training.richer.sampling import GUIDANCE, generate
+from training.sampling import GUIDANCE, generate
 
 OPEN_PROMPT = "a circle on a black background"
 """Leaves the colour to chance, so that a negative prompt has something to take away."""

@@ -8,7 +8,7 @@ from diffusers import TextToVideoSDPipeline
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.richer.networks import DOWNSCALE, NUM_FRAMES
+from training.networks import DOWNSCALE, NUM_FRAMES
 
 GUIDANCE = 4.0
 STEPS = 20
