@@ -4,3 +4,4 @@ import os
 
 # Threads that spin while they wait slow each other down; see services/generation.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -36,9 +36,9 @@ TEXT_ENCODER_SHARE = 0.1
 THING_WEIGHT = 5.0
 """How much more an error counts on a thing, where the clip has no noise."""
 
-PICTURE_STEPS = 2000
+PICTURE_STEPS = 3000
 """So many steps are made of pictures alone, before the first clip."""
-PICTURE_SHARE = 0.2
+PICTURE_SHARE = 0.25
 """How often a step is made of pictures after that."""
 
 DECAY_SHARE = 0.2
