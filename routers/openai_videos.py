@@ -6,13 +6,14 @@ the SDKs know and do not retry in vain (``app/openai_errors.py``).
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from models.job import Job
 from models.openai_video import OpenAIVideo, OpenAIVideoDeleted, OpenAIVideoList, OpenAIVideoRemix
 from models.responses import ErrorEnvelope
 from routers.admission import ADMITTED, require_priority
 from routers.dependencies import Answers, Caller, Models, Owner, Present, Videos, errors
+from routers.idempotency import IdempotencyKey
 from routers.listing import PageQuery
 from routers.openai_body import CREATE_BODY, CreateBody
 from routers.variants import ClipsOf, Variant
@@ -34,15 +35,6 @@ _REFUSED: Answers = {
 
 router = APIRouter(prefix="/v1/videos", tags=["openai"], responses=_REFUSED | errors(401, 403, 429, 503))
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x20-\x7e]+$",
-        description="Sent again with the same body, it gives the same job.",
-    ),
-]
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _POLL_HEADER: Answers = {
     200: {

@@ -24,7 +24,6 @@ export function makeComposer(oncreated) {
     keepDraft();
   });
   let models = [];
-  let attempt = null;
 
   const model = () => models.find((each) => each.id === select.value);
   const steps = () => fields.inputs.get("num_inference_steps");
@@ -132,12 +131,8 @@ export function makeComposer(oncreated) {
     Object.assign(byId("problem"), { textContent: text, hidden: !text });
   }
 
-  /** Ask for a clip. The same request that got no answer is sent again under its own key: it makes one job. */
   async function create(body) {
-    const text = JSON.stringify(body);
-    if (attempt?.text !== text) attempt = { text, key: `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}` };
-    const job = await createClip(body, attempt.key);
-    attempt = null;
+    const job = await createClip(body);
     oncreated(job);
     showStage();
     return job;
