@@ -1,5 +1,6 @@
 """UNet and VAE as functions of tensors alone: what is compiled, and what CUDA graphs capture."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,8 +9,8 @@ from torch import nn
 from services.generation.acceleration.attention import project_text
 
 
-class UNetCall(nn.Module):
-    """A UNet3DConditionModel's prediction.
+class TextCall(nn.Module):
+    """A call of a UNet3DConditionModel, or of parts of it, that reads a text.
 
     Args:
         text_attention: Whether the UNet takes keys and values instead of the text.
@@ -20,28 +21,42 @@ class UNetCall(nn.Module):
         self.unet = unet
         self.text_attention = text_attention
 
+    @property
+    def network(self) -> Any:
+        """What its weights belong to."""
+        return self.unet
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The other arguments it was made with."""
+        return {"text_attention": self.text_attention}
+
     def read(self, context: torch.Tensor) -> list[torch.Tensor]:
         """What ``forward`` takes as ``text`` for a context ``[B, n × window, C]``."""
         if not self.text_attention:
             return [context]
         return [tensor for layer in project_text(self.unet, context) for tensor in layer]
 
+    def text_arguments(self, latents: torch.Tensor, text: Sequence[torch.Tensor]) -> dict[str, Any]:
+        """How layers that attend to the text are given it."""
+        if not self.text_attention:
+            return {"encoder_hidden_states": text[0]}
+        # The UNet repeats its context for each frame: here something small that no layer reads.
+        return {
+            "encoder_hidden_states": latents[:, :1, 0, 0, :1],
+            "cross_attention_kwargs": {"text": list(zip(text[::2], text[1::2], strict=True))},
+        }
+
+
+class UNetCall(TextCall):
+    """The UNet's prediction."""
+
     def forward(
         self, latents: torch.Tensor, timestep: torch.Tensor, *text: torch.Tensor
     ) -> tuple[torch.Tensor]:
         """``[B, C, T, h, w]`` and a timestep ``[]`` to the prediction, of the latents' shape."""
-        prediction: tuple[torch.Tensor]
-        if not self.text_attention:
-            prediction = self.unet(latents, timestep, encoder_hidden_states=text[0], return_dict=False)
-            return prediction
-        # The UNet repeats its context for each frame: here something small that no layer reads.
-        unread = latents[:, :1, 0, 0, :1]
-        prediction = self.unet(
-            latents,
-            timestep,
-            encoder_hidden_states=unread,
-            cross_attention_kwargs={"text": list(zip(text[::2], text[1::2], strict=True))},
-            return_dict=False,
+        prediction: tuple[torch.Tensor] = self.unet(
+            latents, timestep, return_dict=False, **self.text_arguments(latents, text)
         )
         return prediction
 
@@ -52,6 +67,16 @@ class DecodeCall(nn.Module):
     def __init__(self, vae: Any) -> None:
         super().__init__()
         self.vae = vae
+
+    @property
+    def network(self) -> Any:
+        """What its weights belong to."""
+        return self.vae
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The other arguments it was made with."""
+        return {}
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents ``[n, C, h, w]`` to RGB ``uint8[n, H, W, 3]``, and whether all of it was finite, ``[]``."""
