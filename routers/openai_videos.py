@@ -17,6 +17,7 @@ from routers.idempotency import IdempotencyKey
 from routers.listing import PageQuery
 from routers.openai_body import CREATE_BODY, CreateBody
 from routers.variants import ClipsOf, Variant
+from services.errors import InvalidRequest
 from services.job_store import JobQuery
 from services.openai_videos import as_openai_video, poll_after_ms, to_video_create
 from services.presenting import Presenter
@@ -96,6 +97,19 @@ async def list_openai_videos(
         first_id=data[0].id if data else None,
         last_id=data[-1].id if data else None,
         has_more=page.has_more,
+    )
+
+
+@router.post("/edits", include_in_schema=False)
+@router.post("/extensions", include_in_schema=False)
+@router.post("/characters", include_in_schema=False)
+@router.get("/characters/{id}", include_in_schema=False)
+async def refuse_what_needs_a_clip(_owner: Owner) -> None:
+    """What else `client.videos` has: `edit`, `extend`, `create_character`, `get_character`."""
+    raise InvalidRequest(
+        "The models here make clips from text alone: they neither edit nor extend clips, and know no "
+        "characters. remix makes a clip again with another prompt.",
+        code="unsupported_operation",
     )
 
 
