@@ -184,6 +184,7 @@ def _executor(
         cache_dir=str(settings.checkpoint_cache) if settings.checkpoint_cache else None,
         local_files_only=settings.offline,
         embed_metadata=settings.embed_metadata,
+        max_batch=None if settings.max_batch == "auto" else int(settings.max_batch),
         scratch_dir=str(scratch) if scratch is not None else None,
         token=credentials.auth.get_secret_value() if credentials.auth else None,
     )

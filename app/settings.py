@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     embed_metadata: bool = Field(True, description="Write prompt and parameters into the MP4.")
 
     # How jobs are run
+    max_batch: str = Field(
+        "auto",
+        pattern=r"^(auto|[1-8])$",
+        description="Waiting jobs of one kind that are made at once, as far as memory goes.",
+    )
     max_attempts: int = Field(3, ge=1)
     job_timeout_seconds: float = Field(1800, gt=0)
     lease_seconds: float = Field(30, gt=0)

@@ -157,7 +157,7 @@ class Batch:
 
     @contextmanager
     def _timed(self, drafts: Sequence[Draft], stage: str, *, settled: bool = True) -> Iterator[None]:
-        """Add the seconds of the block to a stage; where ``settled``, the device has finished its work then."""
+        """Add the seconds of the block to a stage; if ``settled``, the device has done its work then."""
         started = perf_counter()
         yield
         if settled and self._device.type == "cuda":
