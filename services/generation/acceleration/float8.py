@@ -1,0 +1,91 @@
+"""Linear layers in 8 bits: twice the sums a second of half precision, where the card has them.
+
+P. Micikevicius et al., "FP8 Formats for Deep Learning", 2022, https://arxiv.org/abs/2209.05433: E4M3, and a
+scale for each tensor that maps its largest magnitude to the format's.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import nn
+from torch.nn.functional import ScalingType, scaled_mm
+
+_FORMAT = torch.float8_e4m3fn
+_LARGEST = torch.finfo(_FORMAT).max
+# cuBLAS takes matrices of 8 bits whose rows are whole multiples of 16 bytes.
+_ALIGNMENT = 16
+_FIRST_CAPABILITY = (8, 9)
+
+
+def has_float8(device: torch.device) -> bool:
+    """Whether the device multiplies matrices of 8-bit floats: Ada, Hopper and later."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= _FIRST_CAPABILITY
+
+
+class Float8Linear(nn.Module):
+    """``nn.Linear`` whose input and weight are rounded to E4M3; sums and bias are not.
+
+    The weight is rounded once, the input at each call, with scales that stay on the device.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight, scale = _rounded(linear.weight.detach())
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+        self.bias = linear.bias
+
+    weight: torch.Tensor
+    scale: torch.Tensor
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """``[…, in]`` to ``[…, out]``, in the inputs' dtype."""
+        rows, scale = _rounded(inputs.reshape(-1, inputs.shape[-1]))
+        outputs = scaled_mm(
+            rows,
+            self.weight.t(),
+            scale,
+            ScalingType.TensorWise,
+            self.scale,
+            ScalingType.TensorWise,
+            bias=self.bias,
+            output_dtype=inputs.dtype,
+            use_fast_accum=inputs.is_cuda,
+        )
+        return outputs.reshape(*inputs.shape[:-1], len(self.weight))
+
+
+def with_float8_linears(unet: Any) -> Any:
+    """The UNet again, its attention's and feed-forward's linear layers in 8 bits.
+
+    All other weights are shared with the original, which stays as it is.
+    """
+    shared = {id(tensor): tensor for tensor in (*unet.parameters(), *unet.buffers())}
+    twin = copy.deepcopy(unet, memo=shared)
+    unused = {id(part) for attn in twin.modules() for part in _unused(attn)}
+    for block in [module for module in twin.modules() if hasattr(module, "transformer_blocks")]:
+        for parent in list(block.transformer_blocks.modules()):
+            for name, child in list(parent.named_children()):
+                if type(child) is nn.Linear and id(child) not in unused and _fits(child):
+                    setattr(parent, name, Float8Linear(child))
+    return twin
+
+
+def _unused(module: nn.Module) -> tuple[nn.Module, ...]:
+    """Projections that a fused one stands for."""
+    if isinstance(module, Attention) and module.fused_projections:
+        return module.to_q, module.to_k, module.to_v
+    return ()
+
+
+def _fits(linear: nn.Linear) -> bool:
+    return linear.in_features % _ALIGNMENT == 0 and linear.out_features % _ALIGNMENT == 0
+
+
+def _rounded(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """In 8 bits, and the scale ``[]`` that it must be multiplied by."""
+    wide = tensor.float()
+    scale = wide.abs().amax().clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST
+    return (wide / scale).clamp(-_LARGEST, _LARGEST).to(_FORMAT), scale
