@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from services.generation.acceleration.attention import use_fused_qkv
-from services.generation.acceleration.float8 import Float8Linear, has_float8, with_float8_linears
+from services.generation.acceleration.float8 import Float8Linear, has_float8, twin_of, use_float8
 from tests.tiny_checkpoint import make_pipeline
 
 
@@ -38,7 +38,8 @@ def test_the_twin_shares_what_it_does_not_round(is_fused):
     if is_fused:
         use_fused_qkv(unet)
     before = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
-    twin = with_float8_linears(unet)
+    twin = twin_of(unet)
+    use_float8(twin)
     rounded = {name for name, module in twin.named_modules() if isinstance(module, Float8Linear)}
     assert rounded
     assert all("transformer_blocks" in name for name in rounded)

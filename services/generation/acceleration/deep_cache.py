@@ -43,6 +43,10 @@ class _SplitCall(TextCall):
             raise ValueError(f"depth: {depth} is not between 1 and {deepest}")
         self._depth = depth
 
+    @property
+    def options(self) -> dict[str, Any]:
+        return {**super().options, "depth": self._depth}
+
     def _enter(
         self, latents: torch.Tensor, timestep: torch.Tensor, text: tuple[torch.Tensor, ...]
     ) -> tuple[torch.Tensor, _Given]:

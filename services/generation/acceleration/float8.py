@@ -57,20 +57,20 @@ class Float8Linear(nn.Module):
         return outputs.reshape(*inputs.shape[:-1], len(self.weight))
 
 
-def with_float8_linears(unet: Any) -> Any:
-    """The UNet again, its attention's and feed-forward's linear layers in 8 bits.
-
-    All other weights are shared with the original, which stays as it is.
-    """
+def twin_of(unet: Any) -> Any:
+    """The UNet again, which may be changed in place: modules of its own, weights shared with the original."""
     shared = {id(tensor): tensor for tensor in (*unet.parameters(), *unet.buffers())}
-    twin = copy.deepcopy(unet, memo=shared)
-    unused = {id(part) for attn in twin.modules() for part in _unused(attn)}
-    for block in [module for module in twin.modules() if hasattr(module, "transformer_blocks")]:
-        for parent in list(block.transformer_blocks.modules()):
+    return copy.deepcopy(unet, memo=shared)
+
+
+def use_float8(unet: Any) -> None:
+    """Round the linear layers of a UNet's attention and feed-forward to 8 bits, in place."""
+    unused = {id(part) for module in unet.modules() for part in _unused(module)}
+    for transformer in [module for module in unet.modules() if hasattr(module, "transformer_blocks")]:
+        for parent in list(transformer.transformer_blocks.modules()):
             for name, child in list(parent.named_children()):
                 if type(child) is nn.Linear and id(child) not in unused and _fits(child):
                     setattr(parent, name, Float8Linear(child))
-    return twin
 
 
 def _unused(module: nn.Module) -> tuple[nn.Module, ...]:
