@@ -80,8 +80,11 @@ class Service:
 
 
 @asynccontextmanager
-async def service_on(store: JobStore, folder: Path) -> AsyncIterator[Service]:
+async def service_on(
+    store: JobStore, folder: Path, *, max_batch: int | None = None
+) -> AsyncIterator[Service]:
     await store.create_indexes()
-    executor = LocalExecutor(SCRIPTED, GeneratorConfig(device="cpu"), cancel_grace_seconds=0.3)
+    config = GeneratorConfig(device="cpu", max_batch=max_batch)
+    executor = LocalExecutor(SCRIPTED, config, cancel_grace_seconds=0.3)
     async with executor:
         yield Service(store, FileStore(folder, 10**8), executor)

@@ -38,8 +38,8 @@ from services.execution.task import Task, failure
 
 logger = logging.getLogger(__name__)
 
-COMPANION_SECONDS = 0.01
-"""How long one request waits for another that was announced to be made with it."""
+COMPANION_SECONDS = 0.5
+"""How long one request waits for another that was announced: it follows at once, if later on a busy machine."""
 
 _LOOK_SECONDS = 0.05
 
