@@ -1,8 +1,13 @@
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from models.job import Job, JobProgress, JobStatus, Timings
 from models.video import VideoParams
+from services.database_errors import DatabaseUnavailable
 from services.estimates import Estimator, seconds_in_line
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -117,3 +122,48 @@ async def test_the_average_is_remembered() -> None:
     for _ in range(5):
         await estimator.remaining_seconds([job(JobStatus.QUEUED)], {"video_A": 0}, NOW)
     assert history.asked == 1
+
+
+class SlowHistory(History):
+    """Answers some questions never, or not at all."""
+
+    def __init__(self, question: str, error: Exception | None) -> None:
+        super().__init__(ahead=2, average=3)
+        self.calls = 0
+
+        async def never(*args: Any, **kwargs: Any) -> None:
+            self.calls += 1
+            if error is not None:
+                raise error
+            await asyncio.Event().wait()
+
+        setattr(self, question, never)
+
+
+@pytest.mark.parametrize("error", [None, DatabaseUnavailable()], ids=["late", "failing"])
+@pytest.mark.parametrize(
+    ("question", "known"),
+    [
+        ("count_queued", (None, None)),
+        ("running", (2, None)),
+        ("average_seconds", (2, None)),
+    ],
+)
+async def test_no_answer_fails_for_want_of_an_estimate(
+    question: str, known: tuple[int | None, float | None], error: Exception | None
+) -> None:
+    history = SlowHistory(question, error)
+    estimator = Estimator(history, max_queued=100, patience_seconds=0.02)
+    waiting = job(JobStatus.QUEUED)
+    for _ in range(3):
+        positions = await estimator.queue_positions([waiting])
+        remaining = await estimator.remaining_seconds([waiting], positions, NOW)
+        assert (positions.get(waiting.id), remaining[waiting.id]) == known
+    # A history that is too long to average is not averaged for every answer.
+    assert history.calls == (1 if question == "average_seconds" else 3)
+
+
+async def test_a_page_is_answered_without_positions_where_they_come_late() -> None:
+    page = [job(JobStatus.QUEUED).model_copy(update={"id": f"video_{n}"}) for n in range(2)]
+    estimator = Estimator(SlowHistory("queued_places", None), max_queued=100, patience_seconds=0.02)
+    assert await estimator.queue_positions(page) == {}
