@@ -39,7 +39,7 @@ from services.execution.task import Task, failure
 logger = logging.getLogger(__name__)
 
 COMPANION_SECONDS = 0.5
-"""How long one request waits for another that was announced: it follows at once, if later on a busy machine."""
+"""How long one request waits for another that was announced. It follows at once; later on a busy machine."""
 
 _LOOK_SECONDS = 0.05
 
@@ -57,17 +57,12 @@ class Outbox:
 
 
 class Worker:
-    """Carries out commands on the calling thread.
+    """Carries out commands on the calling thread."""
 
-    Args:
-        overlap: Begin the next clip while the last one is still encoded.
-    """
-
-    def __init__(self, inbox: Inbox, outbox: Outbox, generator: Generator, *, overlap: bool = True) -> None:
+    def __init__(self, inbox: Inbox, outbox: Outbox, generator: Generator) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._generator = generator
-        self._overlap = overlap
         self._encoding: list[Task] = []
         self._reported: tuple[str, ...] = ()
         self._reporting = threading.Lock()
@@ -101,7 +96,7 @@ class Worker:
         for task in tasks:
             task.leave_device()
         self._encoding = [task for task in (*self._encoding, *tasks) if not task.has_ended]
-        if request.alone or not self._overlap:
+        if request.alone:
             self._finish_encoding()
 
     def _with_companions(self, request: GenerationRequest) -> list[GenerationRequest]:
@@ -163,7 +158,7 @@ def main() -> None:
     start = inbox.next()
     if not isinstance(start, Start):
         raise TypeError(f"expected Start, got {type(start).__name__}")
-    Worker(inbox, outbox, build_generator(start), overlap=start.config.overlap).serve()
+    Worker(inbox, outbox, build_generator(start)).serve()
     # Taking torch apart takes seconds, and nothing is left that would need it.
     logging.shutdown()
     os._exit(0)

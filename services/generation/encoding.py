@@ -46,12 +46,14 @@ class EncoderPool:
 
     def take(self) -> "subprocess.Popen[bytes]":
         """One that lives, started if there is none. Raises ExecutionFailed where it does not start."""
-        while self._idle:
-            process = self._idle.pop()
+        while True:
+            try:
+                process = self._idle.pop()
+            except IndexError:  # several clips may be encoded at once: asked first, another would take it
+                return _start()
             if process.poll() is None:
                 return process
             _end(process)
-        return _start()
 
     def give_back(self, process: "subprocess.Popen[bytes]") -> None:
         """Only a process that has ended its clip may make another."""
