@@ -16,7 +16,7 @@ from clients.client import Client
 from clients.errors import ClientError
 from clients.frames import Film, decode
 from clients.player import Player
-from clients.records import Job, Model, Options, Update, note_of
+from clients.records import Job, Model, Options, Quality, Update, note_of
 
 PICTURE_PIXELS = 384
 _TICK_MS = 40
@@ -24,7 +24,7 @@ _NUMBERS = {
     "width": "Width",
     "height": "Height",
     "num_frames": "Frames",
-    "fps": "Frames a second",
+    "fps": "Frames per second",
     "num_inference_steps": "Steps",
     "guidance_scale": "Guidance",
 }
@@ -59,12 +59,15 @@ class Desktop(ttk.Frame):
         self.negative_prompt = ttk.Entry(form)
         self.model = ttk.Combobox(form, state="readonly")
         self.model.bind("<<ComboboxSelected>>", lambda _: self._take_defaults())
+        self.quality = ttk.Combobox(form, state="readonly")
+        self.quality.bind("<<ComboboxSelected>>", lambda _: self._take_steps())
         self.numbers = {name: ttk.Spinbox(form, width=8) for name in _NUMBERS}
         self.seed = ttk.Entry(form)
         rows: list[tuple[str, tkinter.Widget]] = [
             ("Prompt", self.prompt),
-            ("What it should not show", self.negative_prompt),
+            ("Negative prompt", self.negative_prompt),
             ("Model", self.model),
+            ("Quality", self.quality),
             *((label, self.numbers[name]) for name, label in _NUMBERS.items()),
             ("Seed (empty: random)", self.seed),
         ]
@@ -169,12 +172,22 @@ class Desktop(ttk.Frame):
             step = 0.5 if name == "guidance_scale" else limit.multiple_of
             box.configure(from_=limit.minimum, to=limit.maximum, increment=step)
             box.set(f"{getattr(model.defaults, name):g}")
+        self.quality.configure(values=[tier.quality for tier in model.tiers])
+        self.quality.set("exact" if model.tiers else "")
+
+    def _take_steps(self) -> None:
+        tiers = {tier.quality: tier for tier in self._models[self.model.get()].tiers}
+        self.numbers["num_inference_steps"].set(tiers[self.quality.get()].num_inference_steps)
 
     def _wanted(self) -> Options:
         """Raises ValueError, which names the field."""
         given = {name: _number(label, self.numbers[name].get()) for name, label in _NUMBERS.items()}
         given["seed"] = _number("Seed", self.seed.get())
-        texts = Options(model=self.model.get() or None, negative_prompt=self.negative_prompt.get() or None)
+        texts = Options(
+            model=self.model.get() or None,
+            negative_prompt=self.negative_prompt.get() or None,
+            quality=cast(Quality, self.quality.get()) or None,
+        )
         return texts | cast(Options, given)
 
     def _show_update(self, update: Update, preview: Film | None) -> None:

@@ -35,10 +35,10 @@ async def browser() -> AsyncIterator[Browser]:
 async def test_a_running_clip_survives_a_reload_and_is_cancelled(api: LiveApi, browser: Browser) -> None:
     async with visit(browser, str(api.client.base_url)) as visitor:
         await visitor.open()
-        await visitor.generate("pace 0.3", steps=100)
+        await visitor.generate("pace 1", steps=100)
         await visitor.stage.locator("img.preview").wait_for()
         await visitor.page.reload()
-        await expect(visitor.stage).to_contain_text("pace 0.3")
+        await expect(visitor.stage).to_contain_text("pace 1")
         await visitor.stage.locator("img.preview").wait_for()
         first = await visitor.stage.locator("img.preview").get_attribute("src")
         await expect(visitor.stage.locator("img.preview")).not_to_have_attribute("src", first or "")

@@ -1,5 +1,7 @@
 // The service's REST API. Errors are ApiError, with what the service said, or Unreachable.
 
+import { tabStorage } from "./storage.js";
+
 const KEY = "t2v.key";
 const STREAM_PAUSE_MS = 1500;
 
@@ -12,10 +14,10 @@ export class ApiError extends Error {
 
 export class Unreachable extends Error {}
 
-/** The API key. In sessionStorage: it survives a reload and is forgotten with the tab. */
+/** The API key: it survives a reload and is forgotten with the tab. */
 export const apiKey = {
-  get: () => sessionStorage.getItem(KEY) ?? "",
-  set: (key) => (key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY)),
+  get: () => tabStorage.getItem(KEY) ?? "",
+  set: (key) => (key ? tabStorage.setItem(KEY, key) : tabStorage.removeItem(KEY)),
 };
 
 export function address(path, query = {}) {
@@ -56,6 +58,7 @@ async function failure(answer) {
 
 const json = async (...request) => (await send(...request)).json();
 
+export const pageConfig = () => json("GET", "static/page/config.json");
 export const listModels = () => json("GET", "models");
 export const listJobs = (query, signal) => json("GET", "jobs", { query, signal });
 export const getJob = (id) => json("GET", `jobs/${id}`);

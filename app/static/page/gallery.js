@@ -8,6 +8,7 @@ import { makeCard } from "./card.js";
 
 const PAGE = 24;
 const TYPING_MS = 250;
+const CATCH_UP_MS = 8000;
 
 /** `onopen(job)` hears of the clip that one wants to look at. */
 export function makeGallery(onopen) {
@@ -18,6 +19,7 @@ export function makeGallery(onopen) {
   let loading = null;
   let lastId = null;
   let typing = 0;
+  let lastLoaded = 0;
 
   const filters = () => ({ q: form.elements.q.value.trim(), status: form.elements.status.value, model: form.elements.model.value });
   const isFiltered = () => Object.values(filters()).some(Boolean);
@@ -44,14 +46,21 @@ export function makeGallery(onopen) {
       for (const job of page.data) if (isFinal(job) && !jobs.has(job.id)) place(job);
       lastId = page.last_id ?? (anew ? null : lastId);
       more.hidden = !page.has_more;
+      more.textContent = "Show more";
+      lastLoaded = Date.now();
       say();
     } catch (error) {
       if (error.name === "AbortError") return;
       more.hidden = false;
+      more.textContent = "Try again";
       byId("gallery-note").textContent = explain(error);
+      return;
+    } finally {
+      if (loading === mine) {
+        list.removeAttribute("aria-busy");
+        loading = null;
+      }
     }
-    list.removeAttribute("aria-busy");
-    loading = null;
     // The observer speaks only when the button comes into view, which it may still be in.
     if (!more.hidden && isInView(more)) load();
   }
@@ -85,12 +94,31 @@ export function makeGallery(onopen) {
     say();
   }
 
-  function remove(id) {
+  /** What was made or deleted elsewhere since: in another tab, by a program. */
+  async function catchUp() {
+    if (loading || !lastLoaded || Date.now() - lastLoaded < CATCH_UP_MS) return;
+    const mine = (loading = new AbortController());
+    const known = [...jobs.keys()];
+    lastLoaded = Date.now();
+    try {
+      const { data, has_more: isMore, last_id: last } = await listJobs({ ...filters(), limit: PAGE }, mine.signal);
+      const found = new Set(data.map((job) => job.id));
+      for (const id of known) if (!found.has(id) && (!isMore || id > last)) remove(id, { isOurs: false });
+      for (const job of data) if (isFinal(job)) add(job);
+    } catch {
+      // The next look finds it; that the service is away, the tracker says.
+    } finally {
+      if (loading === mine) loading = null;
+    }
+  }
+
+  function remove(id, { isOurs = true } = {}) {
     if (!jobs.delete(id)) return;
     const card = list.querySelector(`[data-id="${id}"]`);
     const neighbour = card.nextElementSibling ?? card.previousElementSibling;
+    const hadFocus = card.contains(document.activeElement);
     card.remove();
-    (neighbour?.querySelector("button") ?? form.elements.q).focus();
+    if (isOurs || hadFocus) (neighbour?.querySelector("button") ?? form.elements.q).focus();
     say();
   }
 
@@ -122,7 +150,7 @@ export function makeGallery(onopen) {
   new IntersectionObserver(([entry]) => entry.isIntersecting && !loading && !more.hidden && lastId && load(), { rootMargin: "400px" })
     .observe(more);
 
-  return { start, reload, add, remove };
+  return { start, reload, add, remove, catchUp };
 }
 
 const isInView = (node) => node.getBoundingClientRect().top < innerHeight + 400;
