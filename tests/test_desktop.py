@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from tests.client_service import ClientService
 from tests.clips import make_clip
 from tests.display import XVFB, virtual_display
 from tests.running_service import REPOSITORY_ROOT, free_port
-from tests.test_service import LONG
 
 tkinter = pytest.importorskip("tkinter", reason="this Python has no tkinter (apt-get install python3-tk)")
 if XVFB is None:
@@ -77,13 +77,26 @@ class Window:
         gc.collect()
 
 
-@pytest.fixture
-def window(display: str, client_service: ClientService) -> Iterator[Window]:
-    with client_service.client() as client:
+@contextmanager
+def opened(display: str, service: ClientService) -> Iterator[Window]:
+    with service.client() as client:
         window = Window(display, client)
         window.until(lambda: window.app.model.get())
         yield window
         window.close()
+
+
+@pytest.fixture
+def window(display: str, client_service: ClientService) -> Iterator[Window]:
+    with opened(display, client_service) as window:
+        yield window
+
+
+@pytest.fixture
+def scripted_window(display: str, scripted_service: ClientService) -> Iterator[Window]:
+    """A clip lasts here as long as its prompt says."""
+    with opened(display, scripted_service) as window:
+        yield window
 
 
 def state(button: object) -> str:
@@ -132,9 +145,9 @@ def widgets_below(root: "tkinter.Tk", parent: str) -> Iterator[str]:
         yield from widgets_below(root, str(name))
 
 
-def test_cancel(window: Window) -> None:
-    window.write("a blue star")
-    window.app.numbers["num_inference_steps"].set(LONG["num_inference_steps"])
+def test_cancel(scripted_window: Window) -> None:
+    window = scripted_window
+    window.write("wait never")
     window.app.generate.invoke()
     assert state(window.app.generate) == "disabled"
     window.until(lambda: "step" in window.status)
@@ -144,9 +157,11 @@ def test_cancel(window: Window) -> None:
     assert state(window.app.cancel) == "disabled"
 
 
-def test_closing_asks_for_the_clip_in_the_making(window: Window, client_service: ClientService) -> None:
-    window.write("a green square")
-    window.app.numbers["num_inference_steps"].set(LONG["num_inference_steps"])
+def test_closing_asks_for_the_clip_in_the_making(
+    scripted_window: Window, scripted_service: ClientService
+) -> None:
+    window = scripted_window
+    window.write("wait never again")
     window.app.generate.invoke()
     window.until(lambda: "step" in window.status)
     tk = window.root.tk
@@ -156,9 +171,9 @@ def test_closing_asks_for_the_clip_in_the_making(window: Window, client_service:
     window.answer("__tk__messagebox", lambda dialog: tk.call(f"{dialog}.yes", "invoke"))
     window.app.close()
     assert window.is_closed
-    with client_service.client() as client:
-        job = next(client.list(q="a green square"))
-        client_service.service.wait_for(job.id, "cancelled")
+    with scripted_service.client() as client:
+        job = next(client.list(q="never again"))
+        scripted_service.service.wait_for(job.id, "cancelled")
 
 
 def test_what_is_wrong_is_said_in_the_window(window: Window) -> None:
