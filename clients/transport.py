@@ -88,8 +88,8 @@ class Transport:
         """An answer with a status of success. One that is streamed is the caller's to close; it may be silent
         for ``silence`` seconds.
 
-        429, 502 to 504 and broken connections are tried again for ``patience`` seconds, so all that is sent has
-        to be safe to repeat. A service that never answered yet is not waited for.
+        429, 502 to 504 and broken connections are tried again for ``patience`` seconds, so all that is sent
+        has to be safe to repeat. A service that never answered yet is not waited for.
 
         Raises ApiError and ServiceUnreachable.
         """

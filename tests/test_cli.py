@@ -15,7 +15,7 @@ from authentication import create_key
 from clients.cli import exit_code
 from clients.cli_arguments import options_of, parse
 from clients.errors import ApiError, ClientError, error_of
-from clients.terminal import printable
+from clients.terminal import Terminal, printable
 from tests.client_service import ClientService
 from tests.running_service import REPOSITORY_ROOT, free_port
 from tests.terminal_process import TerminalProcess, in_terminal
@@ -151,9 +151,12 @@ def test_jobs_as_scripts_see_them(service: ClientService, tmp_path: Path) -> Non
 def test_models_fit_the_terminal(service: ClientService) -> None:
     with terminal(service, "models") as shown:
         assert shown.wait() == 0
-        rows = [line for line in shown.screen.splitlines() if line.startswith("demo (default)")]
-        assert len(rows) == 1, shown.screen
-        assert len(rows[0]) <= 100
+        rows = [line.split() for line in shown.screen.splitlines()]
+        assert ["model", "size", "frames", "licence", "description"] in rows
+        (row,) = [row for row in rows if row[:2] == ["demo", "(default)"]]
+        assert row[2:7] == ["64", "x", "64", "8", "MIT"]
+        assert row[-1].endswith("…"), "the description is cut"
+        assert max(map(len, shown.screen.splitlines())) <= 100
     assert "demo (default)\t64 x 64\t8\tMIT" in run(service, "models").stdout
 
 
@@ -225,6 +228,17 @@ def test_a_prompt_may_stand_without_a_command() -> None:
         given = {name: value for name, value in options_of(arguments).items() if value is not None}
         assert given == {"seed": 7}
     assert parse(["--url=http://x", "list"]).command == "list"
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(60, "a\tb"), (61, "a" + 49 * " " + "  b ")])
+def test_only_the_last_column_is_cut(
+    columns: int, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Terminal().table(("id", "nine cell"), [("a" + 49 * "-", "b" * 99), ("a", "b")])
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith(shown)
 
 
 def test_escape_sequences_stay_out_of_the_terminal() -> None:
