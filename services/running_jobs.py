@@ -120,13 +120,18 @@ class RunningJobs:
         )
 
     async def _run(self, attempt: Attempt, batch: _Batch) -> None:
+        job = attempt.job
         record: Job | None = None
         try:
             record = await attempt.run()
+            if record is None:
+                logger.warning(
+                    "job %s is no longer ours: its attempt %d counts for nothing", job.id, job.attempt
+                )
         except DatabaseUnavailable:
-            logger.error("the end of job %s is not recorded: the database is away", attempt.job.id)
+            logger.error("the end of job %s is not recorded: the database is away", job.id)
         except Exception:
-            logger.exception("an attempt at job %s failed unexpectedly", attempt.job.id)
+            logger.exception("an attempt at job %s failed unexpectedly", job.id)
         finally:
             batch.attempts.remove(attempt)
             if not batch.attempts:
