@@ -185,6 +185,8 @@ def _executor(
         local_files_only=settings.offline,
         embed_metadata=settings.embed_metadata,
         max_batch=None if settings.max_batch == "auto" else int(settings.max_batch),
+        compile=settings.compile,
+        compile_dir=str(settings.data_dir.absolute() / "compiled"),
         scratch_dir=str(scratch) if scratch is not None else None,
         token=credentials.auth.get_secret_value() if credentials.auth else None,
     )

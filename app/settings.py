@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     offload: Literal["auto", "none", "model", "sequential"] = "auto"
     vae_slicing: Literal["auto", "on", "off"] = "auto"
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compile models in the background, for shapes that are asked for; auto: with CUDA.",
+    )
     preload: bool = Field(True, description="Load the default model at start instead of at the first job.")
     idle_unload_seconds: float = Field(
         0, ge=0, description="Free the device after so long without a job; 0 never."

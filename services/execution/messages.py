@@ -21,7 +21,8 @@ class GeneratorConfig:
         local_files_only: Never ask the hub.
         embed_metadata: Write prompt and parameters into the MP4.
         max_batch: The most clips that are made at once; None for what suits the device.
-        overlap: Begin the next clip while the last one is still encoded.
+        compile: ``auto`` (with CUDA), ``on`` or ``off``: see ``services/generation/acceleration``.
+        compile_dir: Where compiled code is kept; None to compile nothing.
         scratch_dir: Folder for clips in the making, emptied whenever a worker starts; None for the system's.
         token: Hugging Face token, or None.
     """
@@ -34,7 +35,8 @@ class GeneratorConfig:
     local_files_only: bool = False
     embed_metadata: bool = True
     max_batch: int | None = None
-    overlap: bool = True
+    compile: str = "auto"
+    compile_dir: str | None = None
     scratch_dir: str | None = None
     token: str | None = field(default=None, repr=False)
 

@@ -15,6 +15,7 @@ from services.generation.encodings import Discarded, Encoding, Encodings
 from services.generation.loaded_models import LoadedModel
 from services.generation.prompts import PromptEmbeddings, encode_prompts, find_unknown_words
 from services.generation.sampling import Watch, sample_together
+from services.tiers import EXACT
 
 
 @dataclass(eq=False)
@@ -81,9 +82,12 @@ class Batch:
             params.negative_prompt,
             guidance=params.guidance_scale > 1,
             device=self._device,
+            negatives=self._model.accelerated.negatives,
         )
 
     def _sample_and_decode(self, drafts: Sequence[Draft], embeddings: Sequence[PromptEmbeddings]) -> None:
+        # A model may have lost a tier since the job was queued: then the clip is better than was asked for.
+        tier = self._model.entry.tier(drafts[0].clip.request.params.quality) or EXACT
         with self._timed(drafts, "denoise"):
             results = sample_together(
                 self._model.pipe,
@@ -91,7 +95,8 @@ class Batch:
                 [draft.clip.request.params for draft in drafts],
                 [self._watch(draft, len(drafts)) for draft in drafts],
                 device=self._device,
-                denoiser=self._model.denoiser,
+                denoiser=self._model.denoisers.of(tier),
+                tier=tier,
             )
         for draft, embedded, sampled in zip(drafts, embeddings, results, strict=True):
             if isinstance(sampled, torch.Tensor):
@@ -138,9 +143,8 @@ class Batch:
     def _decode_into(self, encoding: Encoding, draft: Draft, latents: torch.Tensor) -> None:
         params = draft.clip.request.params
         pixels = self._model.placement.decode_pixels
-        chunks = decode_frames(
-            self._model.pipe, latents, frames_per_chunk(params.height, params.width, pixels=pixels)
-        )
+        chunk = frames_per_chunk(params.height, params.width, pixels=pixels)
+        chunks = decode_frames(self._model.pipe, latents, chunk, self._model.accelerated.decoder)
         while not encoding.has_ended:
             if draft.clip.is_cancelled:
                 break

@@ -87,6 +87,7 @@ class Generator:
             if shortage is None:
                 continue
             # Only here, past its handler, has the error's traceback let go of the tensors.
+            model.accelerated.runner.clear()
             release_memory(self._device)
             left = [draft for draft in batch if not draft.has_left]
             if len(left) == 1:

@@ -1,6 +1,7 @@
 """The models that a worker holds in memory."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,7 +9,9 @@ import torch
 from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed
 from services.execution.messages import GeneratorConfig
-from services.generation.denoiser import Denoiser
+from services.generation.accelerated import Accelerated, accelerate, warm_up
+from services.generation.acceleration.techniques import may_compile
+from services.generation.acceleration.workshop import Workshop
 from services.generation.loading import load_pipeline
 from services.generation.memory import (
     Placement,
@@ -19,6 +22,7 @@ from services.generation.memory import (
     release_memory,
 )
 from services.generation.preview import Previewer
+from services.generation.tier_denoisers import TierDenoisers
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class LoadedModel:
     pipe: Any
     placement: Placement
     previewer: Previewer
-    denoiser: Denoiser
+    accelerated: Accelerated
+    denoisers: TierDenoisers
 
 
 class LoadedModels:
@@ -37,6 +42,10 @@ class LoadedModels:
         self._config = config
         self._device = device
         self._models: dict[str, LoadedModel] = {}
+        self._workshop: Workshop | None = None
+        if config.compile_dir is not None and may_compile(config.compile, device):
+            self._workshop = Workshop(Path(config.compile_dir))
+            self._workshop.open_to_this_process()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,8 +71,11 @@ class LoadedModels:
         except ExecutionFailed:
             release_memory(self._device)
             raise
+        accelerated = accelerate(pipe, placement, compile_mode=self._config.compile, workshop=self._workshop)
+        warm_up(pipe, placement, accelerated, entry.defaults)
         previewer = Previewer(pipe, self._device, may_decode=placement.offload == "none")
-        self._models[entry.name] = LoadedModel(entry, pipe, placement, previewer, Denoiser(pipe.unet))
+        denoisers = TierDenoisers(pipe.unet, placement, accelerated)
+        self._models[entry.name] = LoadedModel(entry, pipe, placement, previewer, accelerated, denoisers)
         return self._models[entry.name]
 
     def unload_all(self) -> None:

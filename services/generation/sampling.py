@@ -100,6 +100,8 @@ def sample_together(
     guided = guided_calls(samplings[0].scheduler, tier.guidance_sigmas)
     predict = (denoiser or Denoiser(pipe.unet)).begin(joined, _guidance_scale(params, joined.prompt))
     timesteps = samplings[0].timesteps
+    # float32 is what the UNet makes of any timestep; one copy, ahead of the loop.
+    shown_timesteps = timesteps.to(device, torch.float32)
     steps, order = params[0].num_inference_steps, samplings[0].order
     # Second-order samplers call the UNet twice a step; PNDM's first call is a warm-up.
     warmup = len(timesteps) - steps * order
@@ -113,7 +115,7 @@ def sample_together(
         if not running:
             break
         inputs = torch.cat([each.inputs(timestep) for each in samplings])
-        prediction = predict(inputs, timestep, guided=guided[index])
+        prediction = predict(inputs, shown_timesteps[index], guided=guided[index])
         for number, sampling in enumerate(samplings):
             sampling.step(prediction[number : number + 1], timestep)
         pacer.step()
@@ -140,7 +142,12 @@ def sample_together(
 
 
 class Sampling:
-    """One clip between noise and its last step."""
+    """One clip between noise and its last step.
+
+    The sampler's timesteps stay on the CPU, whatever the device: it compares them and indexes by them, and
+    would wait for the device each time. What still waits: samplers that draw noise (it comes from the CPU),
+    and UniPC, which copies its coefficients to the device.
+    """
 
     def __init__(
         self,
@@ -153,9 +160,9 @@ class Sampling:
     ) -> None:
         self._params = params
         self.scheduler = make_scheduler(params.scheduler, pipe.scheduler.config, spacing)
-        self.scheduler.set_timesteps(params.num_inference_steps, device=device)
+        self.scheduler.set_timesteps(params.num_inference_steps)
         if hasattr(self.scheduler, "set_begin_index"):
-            # Otherwise the first step searches its index on the device and waits for the answer.
+            # Otherwise the first step searches its index.
             self.scheduler.set_begin_index(0)
         generator = torch.Generator("cpu").manual_seed(params.seed)
         accepts_generator = "generator" in inspect.signature(self.scheduler.step).parameters

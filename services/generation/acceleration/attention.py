@@ -33,8 +33,8 @@ class SelfAttention:
             query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
         else:
             query, key, value = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
-        heads = (_split_heads(part, attn.heads) for part in (query, key, value))
-        return _project(attn, attend(*heads))
+        query, key, value = (_split_heads(part, attn.heads) for part in (query, key, value))
+        return _project(attn, attend(query, key, value))
 
 
 class TextAttention:
@@ -84,9 +84,9 @@ def project_text(unet: Any, context: torch.Tensor) -> list[tuple[torch.Tensor, t
 def use_fused_qkv(unet: Any) -> None:
     """Give each self-attention layer one weight for query, key and value, in place.
 
-    diffusers' own ``fuse_qkv_projections`` holds here too, but keeps the three weights beside the fused one, and
-    fuses those of the text, which are not used again. The three become views of the one. Layers whose
-    projections are more than plain ones (LoRA, fp8) stay as they are.
+    diffusers' own ``fuse_qkv_projections`` computes the same here, but keeps the three weights beside the
+    fused one and fuses those of the text, which are used once a prompt. Here the three become views of the
+    one. Layers whose projections are more than plain ones (LoRA, fp8) stay as they are.
     """
     for attn in _attentions(unet):
         parts = (attn.to_q, attn.to_k, attn.to_v)
@@ -110,10 +110,10 @@ def use_fused_qkv(unet: Any) -> None:
 def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, max_batch: int = MAX_BATCH
 ) -> torch.Tensor:
-    """Scaled dot-product attention of ``[B, heads, length, C / heads]``, in parts of at most ``max_batch``."""
+    """Scaled dot-product attention of ``[B, heads, length, C / heads]``, ``max_batch`` at once."""
     if len(query) <= max_batch:
         return functional.scaled_dot_product_attention(query, key, value)
-    parts = zip(query.split(max_batch), key.split(max_batch), value.split(max_batch), strict=True)
+    parts = zip(*(torch.split(each, max_batch) for each in (query, key, value)), strict=True)
     return torch.cat([functional.scaled_dot_product_attention(*part) for part in parts])
 
 
@@ -123,7 +123,7 @@ def _attentions(unet: nn.Module) -> list[Any]:
 
 def _split_heads(tensor: torch.Tensor, heads: int) -> torch.Tensor:
     """``[B, length, C]`` to ``[B, heads, length, C / heads]``."""
-    return tensor.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return tensor.reshape(*tensor.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _project_text(attn: Any, context: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:

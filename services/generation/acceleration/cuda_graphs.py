@@ -1,8 +1,8 @@
 """A function's kernels recorded once for each shape and replayed in one call.
 
-A step of the reference model is some 1,500 kernels, which Python launches more slowly than a large GPU computes
-them. Graphs of our own, not torch.compile's ``reduce-overhead``: its trees keep their state by thread, copy or
-check every weight's address, and hold a memory pool for each path through them; here the inputs are few and known.
+A step of the reference model is some 1,500 kernels, which Python launches more slowly than a large GPU
+computes them. These are graphs of our own, not torch.compile's ``reduce-overhead``, whose trees belong to a
+thread, check every weight's address before each replay, and record nothing that is not compiled yet.
 """
 
 import logging
@@ -36,8 +36,8 @@ class _Recording:
 class CudaGraphs:
     """Calls functions by replaying them. To be used on one thread, like the device.
 
-    The first call with a shape runs as it is, so that nothing waits for a recording that is used once; the second
-    records. Where memory does not suffice, or recording fails, calls go on as they are.
+    The first call with a shape runs as it is, the second records: what is called once is not recorded. Where
+    memory does not suffice, or recording fails, calls go on as they are.
 
     Args:
         max_graphs: How many recordings are kept; the least recently used goes first.
@@ -101,7 +101,7 @@ class CudaGraphs:
         static, static_lasting = [each.clone() for each in inputs], [each.clone() for each in lasting]
         if self._stream is None:
             # One for all: recordings share memory only where they share the stream.
-            self._stream = torch.cuda.Stream(device)
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream = self._stream
         stream.wait_stream(torch.cuda.current_stream(device))
         torch.cuda.reset_peak_memory_stats(device)

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from services.generation.acceleration.compiler import Compiler
 from services.generation.acceleration.cuda_graphs import CudaGraphs, Outputs
 
 Run = Callable[[list[torch.Tensor], list[torch.Tensor]], Outputs]
@@ -17,10 +18,17 @@ class Runner:
 
     Args:
         graphs: Records what is called; None to call it directly.
+        compiler: None to compile nothing.
     """
 
-    def __init__(self, graphs: CudaGraphs | None = None) -> None:
+    def __init__(self, graphs: CudaGraphs | None = None, compiler: Compiler | None = None) -> None:
         self._graphs = graphs
+        self._compiler = compiler
+
+    @property
+    def is_bound_to_shapes(self) -> bool:
+        """Whether each new shape costs more than its computation."""
+        return self._graphs is not None or self._compiler is not None
 
     def choose(self, call: nn.Module, inputs: list[torch.Tensor], lasting: list[torch.Tensor]) -> Run:
         """How to call ``call(*inputs, *lasting)`` with tensors of these shapes, many times.
@@ -28,6 +36,8 @@ class Runner:
         One choice for a whole clip: compiled and not, results differ by rounding.
         """
         function: Callable[..., Outputs] = call
+        if self._compiler is not None:
+            function = self._compiler.find(call, [*inputs, *lasting]) or call
         if self._graphs is not None:
             return partial(self._graphs, function)
         return partial(_call, function)

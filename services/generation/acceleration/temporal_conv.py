@@ -8,8 +8,8 @@ from torch.nn import functional
 class TemporalConv(nn.Module):
     """``nn.Conv3d`` with a kernel of (3, 1, 1), as a Conv2d over (time, height × width).
 
-    The same weights under the same names and shapes; the same sums, which cuDNN and oneDNN have faster kernels
-    for in two dimensions.
+    The same weights under the same names and shapes, and the same sums; libraries have faster kernels for
+    two dimensions.
     """
 
     def __init__(self, conv: nn.Conv3d) -> None:
@@ -23,7 +23,7 @@ class TemporalConv(nn.Module):
         flat = functional.conv2d(
             hidden_states.flatten(3), self.weight.squeeze(-1), self.bias, padding=self.padding
         )
-        return flat.unflatten(3, hidden_states.shape[3:])
+        return flat.reshape(*flat.shape[:3], *hidden_states.shape[3:])
 
 
 def use_temporal_conv(unet: nn.Module) -> None:
