@@ -5,7 +5,7 @@ import heapq
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -77,30 +77,35 @@ class Estimator:
         Args:
             positions: What ``queue_positions`` says of the same jobs.
         """
-        running: list[float | None] = []
+        running: dict[str, list[float | None]] = {}
         if positions:
             try:
                 found = await self._in_time(self._history.running())
             except _Late:
                 positions = {}
             else:
-                running = [await self._of_running(job, now) for job in found]
+                for job in found:
+                    # What one worker has at hand, a batch or a clip that is still encoded, ends together.
+                    worker = job.lease.worker if job.lease is not None else job.id
+                    running.setdefault(worker, []).append(await self._of_running(job, now))
         remaining: dict[str, float | None] = {}
         for job in jobs:
             if job.id in positions:
-                remaining[job.id] = await self._of_waiting(job, positions[job.id], running)
+                remaining[job.id] = await self._of_waiting(job, positions[job.id], running.values())
             elif job.status is JobStatus.IN_PROGRESS and not job.cancel_requested:
                 remaining[job.id] = await self._of_running(job, now)
             else:
                 remaining[job.id] = None
         return remaining
 
-    async def _of_waiting(self, job: Job, ahead: int, running: Sequence[float | None]) -> float | None:
+    async def _of_waiting(
+        self, job: Job, ahead: int, running: Iterable[Sequence[float | None]]
+    ) -> float | None:
         average = await self._average(job.model)
         if average is None:
             return None
         # A job that runs and of which nothing is known is counted whole.
-        busy = [average if seconds is None else seconds for seconds in running]
+        busy = [max(average if seconds is None else seconds for seconds in jobs) for jobs in running]
         return round(seconds_in_line(busy, ahead, average), 1)
 
     async def _of_running(self, job: Job, now: datetime) -> float | None:
@@ -137,7 +142,7 @@ def seconds_in_line(busy: Sequence[float], ahead: int, average: float) -> float:
     """Until a waiting job is done: who is next takes the place that is free first.
 
     Args:
-        busy: Seconds left of each job that runs; as many run at a time, and at least one.
+        busy: Seconds that each worker has yet to do; there is at least one.
         ahead: How many wait before it.
         average: Seconds that a job takes.
     """

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from models.job import Job, JobProgress, JobStatus, Timings
+from models.job import Job, JobProgress, JobStatus, Lease, Timings
 from models.video import VideoParams
 from services.database_errors import DatabaseUnavailable
 from services.estimates import Estimator, seconds_in_line
@@ -78,6 +78,17 @@ async def test_of_the_running_job_only_what_is_left_counts() -> None:
     assert await estimate(History(average=8), stopping) == (None, None)
     begins = job(JobStatus.IN_PROGRESS, seconds=3)
     assert await estimate(History(ahead=0, average=8, runs=[begins]), job(JobStatus.QUEUED)) == (0, 13.0)
+
+
+async def test_what_one_worker_has_at_hand_is_one_place() -> None:
+    def held(worker: str, step: int) -> Job:
+        lease = Lease(worker=worker, token="t", expires_at=NOW)
+        return job(JobStatus.IN_PROGRESS, step=step, seconds=4).model_copy(update={"lease": lease})
+
+    encoded, begun = held("w", 20), held("w", 10)
+    assert await estimate(History(average=8, runs=[encoded, begun]), job(JobStatus.QUEUED)) == (0, 12.0)
+    elsewhere = [encoded, begun, held("v", 20)]
+    assert await estimate(History(average=8, runs=elsewhere), job(JobStatus.QUEUED)) == (0, 8.0)
 
 
 def test_several_places_serve_one_line() -> None:
