@@ -64,7 +64,8 @@ class Dispatcher:
     A job is claimed when the device is about to be free, as long before as a claim takes: it must neither
     wait for the database nor seem to run while it waits for another job. Jobs whose turns follow each other
     are claimed together where they can be made in one batch (``GenerationRequest.kind``); nobody is
-    overtaken for it. A job whose worker was lost is made alone from then on, in case it was the cause.
+    overtaken for it. A job whose worker was lost is made alone from then on, in case it was the cause, and
+    so is one in its last attempt.
 
     Args:
         observer: Told every record that an attempt or a recovery ends with, on the event loop.
@@ -227,7 +228,9 @@ class Dispatcher:
         model = self._catalogue.get(job.model)
         if model is None:
             return None
-        return GenerationRequest(job.id, model, job.params, companions=companions, alone=job.attempt > 1)
+        # Another job that loses the worker would cost this one an attempt that it does not have.
+        alone = job.attempt > 1 or job.attempt >= self._options.max_attempts
+        return GenerationRequest(job.id, model, job.params, companions=companions, alone=alone)
 
     async def _hand_over(self, jobs: list[Job]) -> None:
         batch: list[tuple[Job, GenerationRequest]] = []

@@ -47,8 +47,8 @@ class GenerationRequest:
 
     Attributes:
         companions: So many requests of the same ``kind`` follow at once, to be made together with this one.
-        alone: Nothing else may be under way with it: it comes from an attempt that lost its worker, and may
-            have been the cause.
+        alone: Nothing else may be under way with it: it may have lost its worker before, or may not lose
+            another by the fault of others.
     """
 
     job_id: str
