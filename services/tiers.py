@@ -35,6 +35,22 @@ class Tier:
 
 
 EXACT = Tier("exact", "As the model makes it.")
-BALANCED = Tier("balanced", "Half the steps, by a sampler that suits.", steps=0.5, scheduler="dpm++")
-FAST = Tier("fast", "Half the steps, by a sampler that suits.", steps=0.5, scheduler="dpm++")
+BALANCED = Tier(
+    "balanced",
+    "Three fifths of the steps, by a sampler that suits: hard to tell from exact.",
+    steps=0.6,
+    scheduler="dpm++",
+    spacing="trailing",
+)
+FAST = Tier(
+    "fast",
+    "Half the steps, the network's inner layers in every other one alone; in 8 bits where the card can.",
+    steps=0.5,
+    scheduler="dpm++",
+    spacing="trailing",
+    cache_interval=2,
+    cache_depth=2,
+    fp8=True,
+)
 TIERS = (EXACT, BALANCED, FAST)
+"""What models offer unless their entry says otherwise; ``docs/performance.md`` has what each brings."""

@@ -14,6 +14,7 @@ from services.generation.hub import fetch
 
 def load_unet(weights: Weights, dtype: torch.dtype, config: GeneratorConfig) -> Any:
     """The UNet in ``weights.path``, on the CPU. Raises what diffusers raises."""
+    _require_file(weights, f"{weights.path}/config.json")
 
     def load(local_files_only: bool) -> Any:
         return UNet3DConditionModel.from_pretrained(
@@ -33,10 +34,8 @@ def load_unet(weights: Weights, dtype: torch.dtype, config: GeneratorConfig) -> 
 
 def find_lora(weights: Weights, config: GeneratorConfig) -> Path:
     """The LoRA's file; downloaded first where it is on the hub and not here yet."""
-    folder = Path(weights.source).expanduser()
-    if folder.is_absolute() or folder.is_dir():
-        if not (folder / weights.path).is_file():
-            raise FileNotFoundError(f"there is no {weights.path} in {folder.name}")
+    folder = _require_file(weights, weights.path)
+    if folder is not None:
         return folder / weights.path
 
     def download(local_files_only: bool) -> Path:
@@ -52,3 +51,13 @@ def find_lora(weights: Weights, config: GeneratorConfig) -> Path:
         )
 
     return fetch(download, local_files_only=config.local_files_only)
+
+
+def _require_file(weights: Weights, path: str) -> Path | None:
+    """The folder of ``weights``; None where they are on the hub. Raises FileNotFoundError."""
+    folder = Path(weights.source).expanduser()
+    if not folder.is_absolute() and not folder.is_dir():
+        return None
+    if not (folder / path).is_file():
+        raise FileNotFoundError(f"there is no {path} in {folder.name}")
+    return folder

@@ -5,12 +5,16 @@ scale for each tensor that maps its largest magnitude to the format's.
 """
 
 import copy
+import logging
+from functools import cache
 from typing import Any
 
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import nn
 from torch.nn.functional import ScalingType, scaled_mm
+
+logger = logging.getLogger(__name__)
 
 _FORMAT = torch.float8_e4m3fn
 _LARGEST = torch.finfo(_FORMAT).max
@@ -19,9 +23,19 @@ _ALIGNMENT = 16
 _FIRST_CAPABILITY = (8, 9)
 
 
+@cache
 def has_float8(device: torch.device) -> bool:
-    """Whether the device multiplies matrices of 8-bit floats: Ada, Hopper and later."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= _FIRST_CAPABILITY
+    """Whether the device multiplies matrices of 8-bit floats, as Ada, Hopper and later ones do."""
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < _FIRST_CAPABILITY:
+        return False
+    try:
+        layer = Float8Linear(nn.Linear(_ALIGNMENT, _ALIGNMENT, device=device, dtype=torch.float16))
+        layer(torch.ones(_ALIGNMENT, _ALIGNMENT, device=device, dtype=torch.float16))
+    except RuntimeError as error:
+        # The fast tier does without, which costs speed alone.
+        logger.warning("no 8-bit products on %s: %s", device, str(error).partition("\n")[0])
+        return False
+    return True
 
 
 class Float8Linear(nn.Module):
