@@ -51,8 +51,8 @@ class Window:
         return str(self.app.status["text"])
 
     def write(self, prompt: str) -> None:
-        self.app.prompt.delete("1.0", "end")
-        self.app.prompt.insert("1.0", prompt)
+        self.app.form.prompt.delete("1.0", "end")
+        self.app.form.prompt.insert("1.0", prompt)
 
     @property
     def is_closed(self) -> bool:
@@ -81,7 +81,7 @@ class Window:
 def opened(display: str, service: ClientService) -> Iterator[Window]:
     with service.client() as client:
         window = Window(display, client)
-        window.until(lambda: window.app.model.get())
+        window.until(lambda: window.app.form.model.get())
         yield window
         window.close()
 
@@ -105,16 +105,20 @@ def state(button: object) -> str:
 
 def test_a_clip_is_made_plays_and_is_saved(window: Window, tmp_path: Path) -> None:
     app = window.app
-    assert app.model.get() == "demo"
-    assert app.numbers["width"].get() == "64"
+    assert app.form.model.get() == "demo"
+    assert app.form.numbers["width"].get() == "64"
+    assert (app.form.quality.get(), app.form.numbers["num_inference_steps"].get()) == ("exact", "20")
+    app.form.quality.set("fast")
+    app.form.quality.event_generate("<<ComboboxSelected>>")
+    window.until(lambda: app.form.numbers["num_inference_steps"].get() != "20")
     window.write("a red circle moving left")
-    app.seed.insert(0, "7")
-    app.prompt.focus_force()
-    app.prompt.event_generate("<Control-Return>")
+    app.form.seed.insert(0, "7")
+    app.form.prompt.focus_force()
+    app.form.prompt.event_generate("<Control-Return>")
     percents: set[float] = set()
     window.until(lambda: percents.add(float(app.progress["value"])) or state(app.save) == "normal")
     assert len(percents) > 3
-    assert window.status == "Completed"
+    assert window.status == "Completed, seed 7"
     assert state(app.generate) == "normal"
 
     shown: set[str] = set()
@@ -147,10 +151,14 @@ def widgets_below(root: "tkinter.Tk", parent: str) -> Iterator[str]:
 
 def test_cancel(scripted_window: Window) -> None:
     window = scripted_window
+    window.write("a blue star")
+    window.app.generate.invoke()
+    window.until(lambda: state(window.app.save) == "normal")
     window.write("wait never")
     window.app.generate.invoke()
     assert state(window.app.generate) == "disabled"
     window.until(lambda: "step" in window.status)
+    assert state(window.app.save) == "disabled", "that clip has another name"
     window.app.cancel.invoke()
     window.until(lambda: "was cancelled" in window.status)
     assert state(window.app.generate) == "normal"
@@ -181,20 +189,20 @@ def test_what_is_wrong_is_said_in_the_window(window: Window) -> None:
     app.generate.invoke()
     assert "Say in the prompt" in window.status
     window.write("a star")
-    app.numbers["width"].set("63")
+    app.form.numbers["width"].set("63")
     app.generate.invoke()
     window.until(lambda: "width" in window.status and state(app.generate) == "normal")
-    app.seed.insert(0, "lucky")
+    app.form.seed.insert(0, "lucky")
     app.generate.invoke()
     assert window.status == "Seed: 'lucky' is no number."
 
 
 def test_tab_leaves_the_prompt(window: Window) -> None:
-    window.app.prompt.focus_force()
+    window.app.form.prompt.focus_force()
     window.root.update()
-    window.app.prompt.event_generate("<Tab>")
+    window.app.form.prompt.event_generate("<Tab>")
     window.root.update()
-    assert window.root.focus_get() is window.app.negative_prompt
+    assert window.root.focus_get() is window.app.form.negative_prompt
 
 
 def test_no_service_is_said_in_the_window(display: str) -> None:
