@@ -39,4 +39,4 @@ def _to_pinned(tensor: torch.Tensor) -> torch.Tensor:
 
 def _copy_stream(device: torch.device) -> torch.cuda.Stream:
     """From torch's pool, so that streams are not made anew for each chunk."""
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call,no-any-return]
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

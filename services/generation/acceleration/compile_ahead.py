@@ -8,6 +8,7 @@ the one that feeds the device. The result is a file that is loaded in seconds, n
 
 import os
 import sys
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,9 +25,12 @@ def compile_call(call: nn.Module, tensors: list[torch.Tensor], path: str) -> Non
     Without guards: who loads it has made sure by ``CompileSpec`` that it fits. Without CUDA graphs, which
     ``CudaGraphs`` records around it.
     """
-    options = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe, "triton.cudagraphs": False}
+    options: dict[str, Any] = {
+        "guard_filter_fn": torch.compiler.skip_all_guards_unsafe,
+        "triton.cudagraphs": False,
+    }
     with torch.inference_mode():
-        compiled = torch.compile(call, fullgraph=True, dynamic=False, options=options)
+        compiled: Any = torch.compile(call, fullgraph=True, dynamic=False, options=options)
         compiled.forward.aot_compile((tuple(tensors), {})).save_compiled_function(path)
 
 

@@ -34,7 +34,8 @@ class Workshop:
         self._asked: set[str] = set()
         self._failed: set[str] = set()
         self._wanted: SimpleQueue[CompileSpec] = SimpleQueue()
-        self._environment = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "kernels")}
+        self._kernels = folder / "kernels"
+        self._environment = {"TORCHINDUCTOR_CACHE_DIR": str(self._kernels)}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def open_to_this_process(self) -> None:
@@ -46,7 +47,8 @@ class Workshop:
         path = self._path(spec)
         if spec.digest in self._failed:
             return None
-        if path.exists():
+        # Without the kernels, loading would build them, and a job would wait for it.
+        if path.exists() and self._kernels.is_dir():
             return path
         if spec.digest not in self._asked:
             if not self._asked:
