@@ -4,7 +4,8 @@ from typing import Any
 
 from services.generation.accelerated import Accelerated
 from services.generation.acceleration.deep_cache import CachedDenoiser
-from services.generation.acceleration.float8 import has_float8, twin_of, use_float8
+from services.generation.acceleration.float8 import has_float8, twin_of
+from services.generation.acceleration.techniques import apply_techniques
 from services.generation.denoiser import Denoiser
 from services.generation.memory import Placement
 from services.tiers import Tier
@@ -34,8 +35,10 @@ class TierDenoisers:
         return self._made[key]
 
     def _make(self, interval: int, depth: int, in_float8: bool) -> Denoiser:
-        unet = self._float8_twin() if in_float8 else self._unet
-        text_attention, runner = self._accelerated.text_attention, self._accelerated.runner
+        text_attention = self._accelerated.text_attention
+        unet, runner = self._unet, self._accelerated.runner
+        if in_float8:
+            unet, runner = self._float8_twin(), runner.with_technique("float8")
         # Blocks of other models may have fewer layers.
         depth = min(depth, len(unet.up_blocks[-1].resnets))
         if interval == 1:
@@ -45,5 +48,5 @@ class TierDenoisers:
     def _float8_twin(self) -> Any:
         if self._twin is None:
             self._twin = twin_of(self._unet)
-            use_float8(self._twin)
+            apply_techniques(self._twin, ("float8",))
         return self._twin

@@ -26,6 +26,10 @@ class Compiler:
         self._structures: dict[Any, str] = {}
         self._loaded: dict[Any, Compiled] = {}
 
+    def with_technique(self, name: str) -> "Compiler":
+        """For networks that were given one technique more."""
+        return Compiler(self._workshop, (*self._techniques, name))
+
     def find(self, call: Any, tensors: list[torch.Tensor]) -> Compiled | None:
         """``call`` compiled for tensors of these shapes: always the same object; None until there is one.
 

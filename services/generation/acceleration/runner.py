@@ -25,6 +25,10 @@ class Runner:
         self._graphs = graphs
         self._compiler = compiler
 
+    def with_technique(self, name: str) -> "Runner":
+        """For networks that were given one technique more; recordings share their memory with this one's."""
+        return Runner(self._graphs, self._compiler and self._compiler.with_technique(name))
+
     @property
     def is_bound_to_shapes(self) -> bool:
         """Whether each new shape costs more than its computation."""

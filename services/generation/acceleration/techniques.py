@@ -1,4 +1,4 @@
-"""The exact techniques by name, and which of them a model gets."""
+"""The techniques by name, and which of the exact ones a model gets."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from diffusers import UNet3DConditionModel
 
 from services.generation.acceleration.attention import use_fused_qkv, use_text_attention
 from services.generation.acceleration.channels_last import use_channels_last
+from services.generation.acceleration.float8 import use_float8
 from services.generation.acceleration.temporal_conv import use_temporal_conv
 from services.generation.memory import Placement
 
@@ -19,10 +20,14 @@ UNET_TECHNIQUES: Mapping[str, Callable[[Any], None]] = {
 }
 """What changes the UNet in place, in the order of its application."""
 
+TIER_TECHNIQUES: Mapping[str, Callable[[Any], None]] = {"float8": use_float8}
+"""What changes a UNet in place, after the others and not exactly: for tiers that want it."""
+
 CALL_TECHNIQUES = ("cuda_graphs", "compiled")
 """What changes how the UNet is called."""
 
 TECHNIQUES = (*UNET_TECHNIQUES, *CALL_TECHNIQUES)
+"""The exact ones."""
 
 
 def choose_techniques(pipe: Any, placement: Placement, compile_mode: str) -> frozenset[str]:
@@ -53,9 +58,9 @@ def apply_techniques(unet: Any, techniques: Collection[str]) -> None:
 
     Raises ValueError for an unknown name.
     """
-    unknown = sorted(set(techniques) - set(TECHNIQUES))
-    if unknown:
-        raise ValueError(f"unknown techniques {', '.join(unknown)}; known: {', '.join(TECHNIQUES)}")
-    for name, apply in UNET_TECHNIQUES.items():
+    known = (*TECHNIQUES, *TIER_TECHNIQUES)
+    if unknown := sorted(set(techniques) - set(known)):
+        raise ValueError(f"unknown techniques {', '.join(unknown)}; known: {', '.join(known)}")
+    for name, apply in (*UNET_TECHNIQUES.items(), *TIER_TECHNIQUES.items()):
         if name in techniques:
             apply(unet)
