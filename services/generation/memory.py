@@ -92,10 +92,13 @@ def needed_bytes(entry: CatalogueEntry, dtype: torch.dtype) -> int:
     return int(entry.memory_gib * GIB * dtype.itemsize / torch.float16.itemsize)
 
 
-def choose_placement(entry: CatalogueEntry, config: GeneratorConfig, device: torch.device) -> Placement:
-    """Fill in what is ``auto`` by the memory that is free now."""
+def choose_placement(
+    entry: CatalogueEntry, config: GeneratorConfig, device: torch.device, *, free: int | None = None
+) -> Placement:
+    """Fill in what is ``auto`` by the memory that is free: now, or ``free`` bytes."""
     dtype = choose_dtype(config.dtype, device, entry)
-    free, needed = free_bytes(device), needed_bytes(entry, dtype)
+    needed = needed_bytes(entry, dtype)
+    free = free_bytes(device) if free is None else free
     offload: Offload = "none"
     if device.type == "cuda":
         if config.offload in ("none", "model", "sequential"):
