@@ -19,6 +19,7 @@ from services.generation.memory import (
     release_memory,
 )
 from services.generation.smaller_size import fits, smaller_sizes
+from services.generation.threads import fit_threads
 
 _MOST_ENCODED = 4
 
@@ -32,6 +33,8 @@ class Generator:
     def __init__(self, config: GeneratorConfig) -> None:
         self._config = config
         self._device = choose_device(config.device)
+        if self._device.type == "cpu":
+            fit_threads()
         self._models = LoadedModels(config, self._device)
         self._encodings = Encodings(
             max(_MOST_ENCODED, config.max_batch or 0), embed_metadata=config.embed_metadata

@@ -1,5 +1,6 @@
 """The models that a worker holds in memory."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from services.generation.acceleration.techniques import may_compile
 from services.generation.acceleration.workshop import Workshop
 from services.generation.loading import load_pipeline
 from services.generation.memory import (
+    GIB,
     Placement,
     choose_dtype,
     choose_placement,
@@ -23,6 +25,8 @@ from services.generation.memory import (
 )
 from services.generation.preview import Previewer
 from services.generation.tier_denoisers import TierDenoisers
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,6 @@ class LoadedModels:
         self._workshop: Workshop | None = None
         if config.compile_dir is not None and may_compile(config.compile, device):
             self._workshop = Workshop(Path(config.compile_dir))
-            self._workshop.open_to_this_process()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +68,9 @@ class LoadedModels:
             return model
         del model
         self._make_room(entry)
-        placement = choose_placement(entry, self._config, self._device)
+        free = free_bytes(self._device)
+        placement = choose_placement(entry, self._config, self._device, free=free)
+        logger.info("%s goes to %s (%.1f GiB free there)", entry.name, placement, free / GIB)
         try:
             pipe = load_pipeline(entry, placement, self._config)
         except ExecutionFailed:

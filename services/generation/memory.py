@@ -38,6 +38,11 @@ class Placement:
     offload: Offload
     vae_slicing: bool
 
+    def __str__(self) -> str:
+        number_format = str(self.dtype).removeprefix("torch.")
+        slicing = "on" if self.vae_slicing else "off"
+        return f"{self.device} in {number_format}, offload {self.offload}, VAE slicing {slicing}"
+
     @property
     def decode_pixels(self) -> int:
         """Pixels that are decoded at once."""
