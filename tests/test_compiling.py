@@ -50,10 +50,8 @@ def make_spec(call, techniques=()):
 @pytest.mark.timeout(600)
 async def test_a_call_is_compiled_once_and_found_again(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "restored afterwards")
-    workshop = Workshop(tmp_path / "results")
-    workshop.open_to_this_process()
     call, tensor = make_call(), make_input()
-    compiler = Compiler(workshop, ())
+    compiler = Compiler(Workshop(tmp_path / "results"), ())
     with torch.inference_mode():
         assert compiler.find(call, [tensor]) is None, "nobody waits for it"
         compiled = await eventually(lambda: compiler.find(call, [tensor]), timeout=540)
@@ -77,7 +75,8 @@ async def test_a_failure_to_compile_is_told_once_and_leaves_the_call_as_it_is(tm
     assert not list(tmp_path.glob("*.compiled"))
 
 
-def test_a_damaged_result_goes(tmp_path, caplog):
+def test_a_damaged_result_goes(tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "restored afterwards")
     call, tensor = make_call(), make_input()
     workshop = Workshop(tmp_path, NO_COMPILER)
     path = tmp_path / f"{make_spec(call).digest}.compiled"

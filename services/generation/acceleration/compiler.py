@@ -44,6 +44,7 @@ class Compiler:
         path = self._workshop.get(spec)
         if path is None:
             return None
+        self._workshop.open_to_this_process()
         try:
             with path.open("rb") as file:
                 function = torch.compiler.load_compiled_function(file)
