@@ -57,7 +57,7 @@ class Service:
         assert job is not None
         return job
 
-    async def until(self, job_id: str, condition: Callable[[Job], bool], within: float = 15) -> Job:
+    async def until(self, job_id: str, condition: Callable[[Job], bool], within: float = 60) -> Job:
         job: Job | None = None
 
         async def holds() -> bool:
@@ -69,7 +69,7 @@ class Service:
         assert job is not None
         return job
 
-    async def final(self, job_id: str, within: float = 15) -> Job:
+    async def final(self, job_id: str, within: float = 60) -> Job:
         return await self.until(job_id, lambda job: job.status.is_final, within)
 
     async def running(self, job_id: str, step: int = 1) -> Job:
