@@ -1,11 +1,14 @@
 """What people trip over at the web page: long prompts, other scripts and tabs, the way back, outages."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
+from models.job import JobStatus
+from tests.jobs import queued_job
 from tests.live_api import LiveApi, live_api
 from tests.page_visit import CHROMIUM, PHONE, WAIT_MS, chromium, visit
 
@@ -146,3 +149,30 @@ async def test_a_browser_that_keeps_nothing_is_enough(api: LiveApi, browser: Bro
         await visitor.button("Theme: automatic").click()
         await visitor.generate("a red circle")
         await visitor.finished()
+
+
+async def test_a_look_for_what_is_new_holds_nothing_up(
+    tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> None:
+    """While it is not answered, one comes to the end of the page and goes on."""
+    async with live_api(tmp_path_factory.mktemp("many")) as api:
+        for _ in range(60):
+            await api.state["store"].insert(queued_job(owner="local", status=JobStatus.CANCELLED))
+        async with visit(browser, str(api.client.base_url)) as visitor:
+            page, is_over = visitor.page, asyncio.Event()
+
+            async def hold(route: Route) -> None:
+                if "after=" not in route.request.url and "status=" not in route.request.url:
+                    await is_over.wait()
+                await route.continue_()
+
+            await page.clock.install()
+            await visitor.open()
+            await expect(visitor.cards).to_have_count(24)
+            await page.route("**/jobs?*", hold)
+            async with page.expect_request("**/jobs?limit=24"):
+                await page.clock.fast_forward(15_000)
+            await page.get_by_role("button", name="Show more").scroll_into_view_if_needed()
+            await expect(visitor.cards).not_to_have_count(24)
+            is_over.set()
+            await page.unroute_all(behavior="wait")

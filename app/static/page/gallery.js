@@ -17,6 +17,7 @@ export function makeGallery(onopen) {
   const more = byId("more");
   const jobs = new Map();
   let loading = null;
+  let catching = null;
   let lastId = null;
   let typing = 0;
   let lastLoaded = 0;
@@ -32,6 +33,7 @@ export function makeGallery(onopen) {
 
   /** From the top. Cards that stay are not touched: someone may be about to press one. */
   async function reload() {
+    catching?.abort();
     keepFilters();
     await load(true);
   }
@@ -97,7 +99,7 @@ export function makeGallery(onopen) {
   /** What was made or deleted elsewhere since: in another tab, by a program. */
   async function catchUp() {
     if (loading || !lastLoaded || Date.now() - lastLoaded < CATCH_UP_MS) return;
-    const mine = (loading = new AbortController());
+    const mine = (catching = new AbortController());
     const known = [...jobs.keys()];
     lastLoaded = Date.now();
     try {
@@ -106,9 +108,7 @@ export function makeGallery(onopen) {
       for (const id of known) if (!found.has(id) && (!isMore || id > last)) remove(id, { isOurs: false });
       for (const job of data) if (isFinal(job)) add(job);
     } catch {
-      // The next look finds it; that the service is away, the tracker says.
-    } finally {
-      if (loading === mine) loading = null;
+      // Other clips are asked for by now, or the service is away, which the tracker says.
     }
   }
 
