@@ -125,7 +125,7 @@ def test_a_visitor_makes_and_cancels_clips(address: str) -> None:
 
         page.get_by_label("Prompt", exact=True).fill("wait never")
         page.get_by_role("button", name="Generate").click()
-        page.get_by_text("step ").wait_for()
+        page.get_by_text("in progress step").wait_for()
         page.get_by_role("button", name="Cancel").click()
         page.get_by_text("It was cancelled.").wait_for()
         browser.close()
