@@ -35,8 +35,9 @@ _COUNT = struct.Struct("<q")
 
 # A fixed number of threads: the bytes depend on nothing but the frames.
 _THREADS = 4
-# As good as x264's default preset at 17 (PSNR), in 0.4 of its time and 1.5 of its bytes.
-_PRESET, _CRF = "superfast", "14.5"
+# As good as x264's default preset at 17 (PSNR), in a quarter of its time and 1.7 of its bytes. With CABAC it
+# would take half as long again, to save 11% of the bytes.
+_X264 = {"preset": "superfast", "crf": "14.5", "coder": "vlc"}
 _SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
@@ -65,9 +66,7 @@ class Clip:
         for name, text in (("title", title), ("comment", comment)):
             if text is not None:
                 self._container.metadata[name] = text
-        self._stream: Any = self._container.add_stream(
-            "libx264", rate=Fraction(fps), options={"preset": _PRESET, "crf": _CRF}
-        )
+        self._stream: Any = self._container.add_stream("libx264", rate=Fraction(fps), options=_X264)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context
         context.thread_count, context.thread_type = _THREADS, ThreadType.FRAME
