@@ -269,17 +269,3 @@ asyncio.run(main())
 def test_the_service_side_loads_no_torch() -> None:
     script = "import sys, services.execution.local, services.dispatcher; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY_ROOT, check=True)
-
-
-async def test_what_a_killed_worker_left_in_scratch_goes(tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    config = GeneratorConfig(device="cpu", scratch_dir=str(scratch))
-    async with LocalExecutor(SCRIPTED, config) as executor:
-        await executor.run(request("at once"), ignore)
-        left = scratch / "t2v-encode-1" / "clip.mp4"
-        left.parent.mkdir()
-        left.write_bytes(b"half")
-        with pytest.raises(WorkerLost):
-            await executor.run(request("kill"), ignore)
-        await executor.run(request("at once"), ignore)
-        assert list(scratch.iterdir()) == []

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed, WorkerLost, WorkerUnavailable
@@ -190,7 +188,6 @@ class LocalExecutor:
         while True:
             self._started = False
             try:
-                await asyncio.to_thread(self._clear_scratch)
                 self._process = process = WorkerProcess(self._generator, self._config, self._handle)
             except OSError:
                 logger.exception("the worker process cannot be started")
@@ -206,13 +203,6 @@ class LocalExecutor:
                 pause = min(self._first_backoff * 2**self._failed_starts, _LONGEST_BACKOFF_SECONDS)
                 self._failed_starts += 1
                 await asyncio.sleep(pause)
-
-    def _clear_scratch(self) -> None:
-        """Delete what a killed worker was encoding; its ffmpeg has ended with it."""
-        if self._config.scratch_dir is not None:
-            scratch = Path(self._config.scratch_dir)
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(mode=0o700, exist_ok=True)
 
     def _handle(self, event: Event) -> None:
         match event:

@@ -23,7 +23,6 @@ class GeneratorConfig:
         max_batch: The most clips that are made at once; None for what suits the device.
         compile: ``auto`` (with CUDA), ``on`` or ``off``: see ``services/generation/acceleration``.
         compile_dir: Where compiled code is kept; None to compile nothing.
-        scratch_dir: Folder for clips in the making, emptied whenever a worker starts; None for the system's.
         token: Hugging Face token, or None.
     """
 
@@ -37,7 +36,6 @@ class GeneratorConfig:
     max_batch: int | None = None
     compile: str = "auto"
     compile_dir: str | None = None
-    scratch_dir: str | None = None
     token: str | None = field(default=None, repr=False)
 
 
