@@ -10,6 +10,9 @@ from services.execution.messages import DeviceDone, News, Progress
 
 _MOST_KINDS = 1000
 
+_FEWEST_STEPS = 2
+"""Before so many steps nothing is said: the first one also warms up."""
+
 
 @dataclass
 class Experience:
@@ -72,15 +75,19 @@ class Outlook:
         self._is_done = True
 
     def seconds_left(self) -> float:
-        """Until the device is free of the job; infinite while nothing is known."""
+        """Until the device is free of the job; infinite while nothing is known.
+
+        A step that is late tells that those to come may be: what stalls is never nearly done.
+        """
         if self._is_done:
             return 0.0
         decoding = self._experience.decode_seconds
-        if decoding is None or self._sampling_since is None or not self._steps:
+        if decoding is None or self._sampling_since is None or self._steps < _FEWEST_STEPS:
             return math.inf
+        elapsed = self._clock() - self._stepped_at
         pace = (self._stepped_at - self._sampling_since) / self._steps
-        left = (self._total - self._steps) * pace + decoding
-        return max(0.0, left - (self._clock() - self._stepped_at))
+        left = (self._total - self._steps) * max(pace, elapsed) + decoding
+        return max(0.0, left - elapsed)
 
 
 def seconds_until_free(batches: Iterable[float], slots: int) -> float:

@@ -41,10 +41,27 @@ def test_the_next_is_judged_by_its_pace_and_the_decoding_of_the_last() -> None:
     assert outlook.seconds_left() == math.inf
     hear(outlook, clock, steps=4, seconds=0.5)
     assert outlook.seconds_left() == pytest.approx(6 * 0.5 + 3.0)
-    clock.now += 1.0
-    assert outlook.seconds_left() == pytest.approx(5.0)
+    clock.now += 0.4
+    assert outlook.seconds_left() == pytest.approx(5.6)
+
+
+def test_what_stalls_is_not_nearly_done() -> None:
+    clock = Clock()
+    outlook = Outlook(Experience(decode_seconds=3.0), clock)
+    hear(outlook, clock, steps=9, seconds=0.01)
     clock.now += 100.0
-    assert outlook.seconds_left() == 0.0
+    assert outlook.seconds_left() == pytest.approx(3.0)
+    outlook = Outlook(Experience(decode_seconds=3.0), clock)
+    hear(outlook, clock, steps=8, seconds=0.01)
+    clock.now += 100.0
+    assert outlook.seconds_left() == pytest.approx(103.0)
+
+
+def test_the_first_step_says_nothing() -> None:
+    clock = Clock()
+    outlook = Outlook(Experience(decode_seconds=3.0), clock)
+    hear(outlook, clock, steps=1, seconds=0.5)
+    assert outlook.seconds_left() == math.inf
 
 
 def test_a_batch_that_begins_anew_is_judged_anew() -> None:
