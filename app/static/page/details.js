@@ -10,6 +10,7 @@ import { notes } from "./stage.js";
 /** `ongone(id)` hears of a clip that is no more, be it deleted elsewhere. */
 export function makeDetails(actions, ongone) {
   const dialog = byId("details");
+  let opener = null;
 
   /** A record may be older than the page's last look: what is there now takes its place. */
   function open(job) {
@@ -20,7 +21,10 @@ export function makeDetails(actions, ongone) {
   function show(job) {
     dialog.dataset.id = job.id;
     dialog.replaceChildren(...contents(job, actions, () => dialog.close()));
-    if (!dialog.open) dialog.showModal();
+    if (!dialog.open) {
+      opener = document.activeElement;
+      dialog.showModal();
+    }
     showWhetherCut(dialog);
     // The browser's way back closes the clip, as on a phone one expects it to.
     if (location.hash === `#${job.id}`) return;
@@ -59,6 +63,8 @@ export function makeDetails(actions, ongone) {
     }
     history.scrollRestoration = "auto";
     close();
+    // Going back takes, a moment later, the focus that the dialog has just returned.
+    requestAnimationFrame(() => opener?.focus({ preventScroll: true }));
   }
 
   const close = () => dialog.open && dialog.close();
