@@ -45,7 +45,7 @@ UNSUPPORTED = {
     ("POST", "/v1/videos/characters"),
     ("GET", "/v1/videos/characters/{id}"),
 }
-"""What OpenAI's packages ask for and no model here can do: refused to whoever may come in, and undocumented."""
+"""What OpenAI's packages ask for and no model here can do: refused to whoever may come in."""
 
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/videos"): {"prompt": "a red circle"},
