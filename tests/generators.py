@@ -46,6 +46,7 @@ class ScriptedGenerator:
     - ``refuse <code> <message>``: the job fails with this code;
     - ``bug``: an exception that nobody expects, with a path in its message;
     - ``garbage``: the answer is no MP4;
+    - ``decode <file>``: after the last step it waits, cancellable, until the file is there;
     - ``encode <file>``: once the device is free, encoding waits, cancellable, until the file is there.
 
     Anything else is made at once. The model ``missing`` cannot be loaded. Clips that are made together take
@@ -78,7 +79,7 @@ class ScriptedGenerator:
         left = list(clips)
         for step in range(clips[0].request.params.num_inference_steps + 1):
             left = [clip for clip in left if self._step(clip, step)]
-        for clip in left:
+        for clip in [clip for clip in left if self._decode(clip)]:
             clip.leave_device(self._config.max_batch or 1)
             completed = self._completed(clip, time.monotonic() - started, len(clips))
             words = clip.request.params.prompt.split()
@@ -101,6 +102,17 @@ class ScriptedGenerator:
         except Exception as error:
             clip.fail(error)
             return False
+        return True
+
+    def _decode(self, clip: Clip) -> bool:
+        """Whether the clip goes on."""
+        words = clip.request.params.prompt.split()
+        if words[0] == "decode":
+            try:
+                self._act(["wait", *words[1:]], lambda: clip.is_cancelled)
+            except GenerationCancelled as error:
+                clip.fail(error)
+                return False
         return True
 
     def _completed(self, clip: Clip, seconds: float, together: int) -> Completed:

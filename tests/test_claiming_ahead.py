@@ -53,7 +53,7 @@ async def test_a_job_that_was_claimed_too_early_can_be_cancelled_and_is_given_ba
     async with service.dispatcher() as dispatcher:
         # From now on it is known that jobs of this kind are decoded in no time.
         await service.final(await service.queue())
-        running = await service.queue(f"wait {gate}")
+        running = await service.queue(f"decode {gate}")
         cancelled, waiting = await service.queue(steps=5), await service.queue(steps=5)
         await claimed(service, cancelled)
         assert (await service.get(waiting)).status is JobStatus.QUEUED
