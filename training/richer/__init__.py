@@ -6,4 +6,6 @@ Its checkpoint is not shipped yet; the one that is was trained by the modules be
 import os
 
 # Threads that spin while they wait slow each other down; see services/generation.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
