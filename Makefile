@@ -1,11 +1,12 @@
 # make run: start everything. make test: the suite. make lint: style and types.
 # make chaos: kill -9 by the hundred, half an hour; ARGS="--seed ..." repeats one.
+# make fuzz: 5,000 generated requests without keys and as many with them; ARGS="--seed ..." repeats a run.
 # make lock: pin all packages with hashes. make audit: known vulnerabilities (asks pypi.org). make sbom: what is inside.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format lock audit sbom demo-sheet clean chaos
+.PHONY: run test lint format lock audit sbom demo-sheet clean chaos fuzz
 
 run: $(VENV)/.service
 	@exec $(BIN)/python -m app
@@ -16,6 +17,9 @@ test: $(VENV)/.development
 chaos: $(VENV)/.development
 	$(BIN)/python -m tests.chaos --server nx-27017 $(ARGS)
 	$(BIN)/python -m tests.chaos --server secantus $(ARGS)
+
+fuzz: $(VENV)/.development
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -52,6 +52,8 @@ class Connection(HttpProtocol):
                     headers={"Retry-After": _RETRY_SECONDS},
                 )
             )
+            if len(self.connections) > 2 * self._max_connections:
+                self.transport.close()  # no room to wait until it is read
             return
         self._watch_request()
 
@@ -82,7 +84,7 @@ class Connection(HttpProtocol):
     def _watch_request(self) -> None:
         """The clock runs while the service waits for the client: for a request, or the end of one."""
         is_answering = self.cycle is not None and not self.cycle.response_complete
-        if is_answering or self.transport.is_closing():
+        if is_answering or self._is_over or self.transport.is_closing():
             if self._request_due is not None:
                 self._request_due.cancel()
                 self._request_due = None
@@ -90,7 +92,7 @@ class Connection(HttpProtocol):
             self._request_due = self.loop.call_later(self._patience, self._stop_waiting)
 
     def _stop_waiting(self) -> None:
-        if not self.transport.is_closing():
+        if not (self._is_over or self.transport.is_closing()):
             self.refuse(request_timeout())
 
     def _watch_reading(self) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TypedDict
 
 from app.settings import Settings
@@ -120,9 +119,7 @@ async def open_services(
                 open_deliverer(store, webhook_options, metrics.observe_webhook)
             )
             holders = stack.enter_context(HolderLock(settings.data_dir))
-            executor = await stack.enter_async_context(
-                _executor(settings, credentials, generator, holders.scratch)
-            )
+            executor = await stack.enter_async_context(_executor(settings, credentials, generator))
             options = _dispatcher_options(settings, holders.name)
             dispatcher = await stack.enter_async_context(
                 Dispatcher(store, files, executor, hub, catalogue, options, observe, holders)
@@ -173,9 +170,7 @@ def chosen_model(settings: Settings) -> str:
     return "text-to-video-ms-1.7b" if has_cuda(settings.device) else "demo"
 
 
-def _executor(
-    settings: Settings, credentials: Credentials, generator: str, scratch: Path | None
-) -> LocalExecutor:
+def _executor(settings: Settings, credentials: Credentials, generator: str) -> LocalExecutor:
     config = GeneratorConfig(
         device=settings.device,
         dtype=settings.dtype,
@@ -184,7 +179,9 @@ def _executor(
         cache_dir=str(settings.checkpoint_cache) if settings.checkpoint_cache else None,
         local_files_only=settings.offline,
         embed_metadata=settings.embed_metadata,
-        scratch_dir=str(scratch) if scratch is not None else None,
+        max_batch=None if settings.max_batch == "auto" else int(settings.max_batch),
+        compile=settings.compile,
+        compile_dir=str(settings.data_dir.absolute() / "compiled"),
         token=credentials.auth.get_secret_value() if credentials.auth else None,
     )
     return LocalExecutor(generator, config, cancel_grace_seconds=settings.cancel_grace_seconds)

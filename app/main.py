@@ -20,7 +20,18 @@ from app.settings import Settings, listed
 from app.trusted_hosts import TrustedHosts
 from authentication import Credentials
 from models.responses import ErrorEnvelope
-from routers import dependencies, health, jobs, keys, metrics, models, openai_videos, videos, webhooks
+from routers import (
+    dependencies,
+    health,
+    jobs,
+    keys,
+    metrics,
+    models,
+    openai_models,
+    openai_videos,
+    videos,
+    webhooks,
+)
 from routers.variants import SPRITESHEET
 
 MAX_BODY_BYTES = 2**20
@@ -88,11 +99,12 @@ def create_app(
         jobs.router,
         webhooks.router,
         models.router,
+        openai_models.router,
         openai_videos.router,
         keys.router,
         health.router,
     ):
-        needs_database = router not in (health.router, models.router)
+        needs_database = router not in (health.router, models.router, openai_models.router)
         guard = [Depends(dependencies.require_database)] if needs_database else []
         app.include_router(router, dependencies=guard)
     if settings.metrics:

@@ -1,5 +1,6 @@
 """uvicorn over services that are open already."""
 
+import asyncio
 import socket
 
 import uvicorn
@@ -8,9 +9,15 @@ from fastapi import FastAPI
 from app.connections import Connection
 from app.header_limit import MAX_HEADER_BYTES
 from app.lifespan import State
+from app.listener import take_no_more
 from app.settings import listed
 
 SECONDS_TO_FINISH_ANSWERS = 5
+
+_KEEP_ALIVE_SECONDS = 20
+"""Longer than clients keep an idle connection, as a rule 5 s, so that none is closed as a request comes."""
+
+_HANDSHAKE_SECONDS = 0.1
 
 
 class Server(uvicorn.Server):
@@ -32,6 +39,7 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 server_header=False,
                 proxy_headers=bool(proxies),
                 forwarded_allow_ips=proxies,
@@ -43,6 +51,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.lifespan.state.update(self._state)
         await super().startup(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in sockets or []:
+            take_no_more(listener)
+        # Who has come already is accepted meanwhile; closing the listener would cut him off.
+        await asyncio.sleep(_HANDSHAKE_SECONDS)
+        await super().shutdown(sockets)
 
     async def run_on(self, listener: socket.socket) -> None:
         """Serve on a bound socket."""

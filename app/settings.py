@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     offload: Literal["auto", "none", "model", "sequential"] = "auto"
     vae_slicing: Literal["auto", "on", "off"] = "auto"
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compile models in the background, for shapes that are asked for; auto: with CUDA.",
+    )
     preload: bool = Field(True, description="Load the default model at start instead of at the first job.")
     idle_unload_seconds: float = Field(
         0, ge=0, description="Free the device after so long without a job; 0 never."
@@ -72,6 +76,11 @@ class Settings(BaseSettings):
     embed_metadata: bool = Field(True, description="Write prompt and parameters into the MP4.")
 
     # How jobs are run
+    max_batch: str = Field(
+        "auto",
+        pattern=r"^(auto|[1-8])$",
+        description="Waiting jobs of one kind that are made at once, as far as memory goes.",
+    )
     max_attempts: int = Field(3, ge=1)
     job_timeout_seconds: float = Field(1800, gt=0)
     lease_seconds: float = Field(30, gt=0)

@@ -83,7 +83,7 @@ class AsyncClient:
             "POST",
             "/videos",
             json={"prompt": prompt, **said},
-            headers={"Idempotency-Key": idempotency_key or uuid.uuid4().hex},
+            headers=_once(idempotency_key),
         )
         return parsed(Job, response.content)
 
@@ -108,12 +108,9 @@ class AsyncClient:
         """Cancel a queued job at once, a running one within a step. Raises Conflict when it has ended."""
         return parsed(Job, (await self._transport.send("POST", _job(job_id) + "/cancel")).content)
 
-    async def retry(self, job_id: str) -> Job:
-        """A new job like a failed or cancelled one.
-
-        A broken connection is not tried again, which might make two: look at the list then.
-        """
-        response = await self._transport.send("POST", _job(job_id) + "/retry", repeatable=False)
+    async def retry(self, job_id: str, *, idempotency_key: str | None = None) -> Job:
+        """A new job like a failed or cancelled one: one, as with ``create``."""
+        response = await self._transport.send("POST", _job(job_id) + "/retry", headers=_once(idempotency_key))
         return parsed(Job, response.content)
 
     async def delete(self, job_id: str) -> None:
@@ -197,6 +194,10 @@ def completed(job: Job) -> Job:
     if job.status == "completed":
         return job
     raise JobCancelled(job) if job.status == "cancelled" else JobFailed(job)
+
+
+def _once(idempotency_key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
 
 
 def _job(job_id: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import cast, get_args
 
-from clients.records import Options, Status
+from clients.records import Options, Quality, Status
 
 COMMANDS = {
     "generate": "make a clip (the command itself may be left out)",
@@ -97,6 +97,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--num-inference-steps", "--steps", type=int, metavar="N", help="denoising steps")
     group.add_argument("--guidance-scale", type=float, metavar="X")
     group.add_argument("--scheduler", metavar="NAME")
+    group.add_argument(
+        "--quality", choices=get_args(Quality), help="exact (the default), or sooner and not quite the same"
+    )
     group.add_argument("--seed", type=int, metavar="N", help="equal seeds give equal clips")
     group.add_argument("--priority", type=int, metavar="N", help="-2 to 2; above 0 for administrators")
     group.add_argument("--webhook-url", metavar="URL", help="told when the job has ended")

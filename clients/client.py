@@ -65,8 +65,8 @@ class Client:
     def cancel(self, job_id: str) -> Job:
         return self._loop.run(self._client.cancel(job_id))
 
-    def retry(self, job_id: str) -> Job:
-        return self._loop.run(self._client.retry(job_id))
+    def retry(self, job_id: str, *, idempotency_key: str | None = None) -> Job:
+        return self._loop.run(self._client.retry(job_id, idempotency_key=idempotency_key))
 
     def delete(self, job_id: str) -> None:
         self._loop.run(self._client.delete(job_id))

@@ -7,77 +7,55 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tkinter import filedialog, messagebox, ttk
-from typing import Any, cast
+from typing import Any
 
 import av
 
 from clients.async_client import completed
 from clients.client import Client
+from clients.desktop_form import Form
 from clients.errors import ClientError
 from clients.frames import Film, decode
 from clients.player import Player
-from clients.records import Job, Model, Options, Update, note_of
+from clients.records import Job, Options, Update, note_of
 
 PICTURE_PIXELS = 384
 _TICK_MS = 40
-_NUMBERS = {
-    "width": "Width",
-    "height": "Height",
-    "num_frames": "Frames",
-    "fps": "Frames a second",
-    "num_inference_steps": "Steps",
-    "guidance_scale": "Guidance",
-}
 
 
 class Desktop(ttk.Frame):
     """The window's content. Only the main thread touches it: others leave what is to be done in a queue."""
 
     def __init__(self, root: tkinter.Tk, client: Client) -> None:
-        super().__init__(root, padding=12)
+        super().__init__(root, padding=16)
         self._client = client
         self._todo: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._models: dict[str, Model] = {}
         self._job: Job | None = None
         self._clip = b""
-        form, screen = ttk.Frame(self), ttk.Frame(self)
-        form.grid(row=0, column=0, sticky="n", padx=(0, 12))
-        screen.grid(row=0, column=1, sticky="n")
-        self._build_form(form)
-        self._build_screen(screen)
+        self._build_form()
+        self._build_screen()
         self.grid()
         root.title("Text to video")
+        root.resizable(width=False, height=False)
         root.protocol("WM_DELETE_WINDOW", self.close)
         self._in_background(self._load_models)
         self._tick()
 
-    def _build_form(self, form: ttk.Frame) -> None:
-        self.prompt = tkinter.Text(form, width=38, height=4, wrap="word", undo=True)
-        self.prompt.bind("<Control-Return>", self._generate_by_key)
-        # In a text Tab would be a letter, and nobody came out of it by keyboard.
-        self.prompt.bind("<Tab>", self._leave_prompt)
-        self.negative_prompt = ttk.Entry(form)
-        self.model = ttk.Combobox(form, state="readonly")
-        self.model.bind("<<ComboboxSelected>>", lambda _: self._take_defaults())
-        self.numbers = {name: ttk.Spinbox(form, width=8) for name in _NUMBERS}
-        self.seed = ttk.Entry(form)
-        rows: list[tuple[str, tkinter.Widget]] = [
-            ("Prompt", self.prompt),
-            ("What it should not show", self.negative_prompt),
-            ("Model", self.model),
-            *((label, self.numbers[name]) for name, label in _NUMBERS.items()),
-            ("Seed (empty: random)", self.seed),
-        ]
-        for row, (label, widget) in enumerate(rows):
-            ttk.Label(form, text=label).grid(row=row, column=0, sticky="nw", padx=(0, 8), pady=2)
-            widget.grid(row=row, column=1, sticky="ew", pady=2)
-        self.generate = ttk.Button(form, text="Generate (Ctrl+Enter)", command=self.start)
-        self.generate.grid(columnspan=2, sticky="ew", pady=(8, 0))
-        self.cancel = ttk.Button(form, text="Cancel", command=self._cancel, state="disabled")
-        self.cancel.grid(columnspan=2, sticky="ew")
-        self.prompt.focus_set()
+    def _build_form(self) -> None:
+        side = ttk.Frame(self)
+        side.grid(row=0, column=0, sticky="n", padx=(0, 16))
+        self.form = Form(side, self.start)
+        self.generate = ttk.Button(
+            side, text="Generate (Ctrl+Enter)", style="Primary.TButton", command=self.start
+        )
+        self.cancel = ttk.Button(side, text="Cancel", command=self._cancel, state="disabled")
+        self.form.grid(sticky="ew")
+        self.generate.grid(sticky="ew", pady=(12, 4), ipady=4)
+        self.cancel.grid(sticky="ew", ipady=4)
 
-    def _build_screen(self, screen: ttk.Frame) -> None:
+    def _build_screen(self) -> None:
+        screen = ttk.Frame(self)
+        screen.grid(row=0, column=1, sticky="n")
         self.player = Player(screen, PICTURE_PIXELS)
         self.progress = ttk.Progressbar(screen, maximum=100)
         self.status = ttk.Label(screen, wraplength=PICTURE_PIXELS)
@@ -88,16 +66,18 @@ class Desktop(ttk.Frame):
 
     def start(self) -> None:
         """Make what the form says."""
-        prompt = self.prompt.get("1.0", "end").strip()
+        prompt = self.form.text()
         if self._is_busy or not prompt:
             self._say("Say in the prompt what the clip shows." if not prompt else self.status["text"])
             return
         try:
-            options = self._wanted()
+            options = self.form.options()
         except ValueError as error:
             self._say(str(error))
             return
         self._job, self.player.is_playing = None, False
+        for button in (self.play, self.save):
+            button.configure(state="disabled")
         self._set_busy(True)
         self._in_background(self._make, prompt, options)
 
@@ -115,17 +95,20 @@ class Desktop(ttk.Frame):
 
     def _load_models(self) -> None:
         models = self._client.models()
-        self._todo.put(lambda: self._show_models(models))
+        self._later(self.form.show_models, models)
 
     def _make(self, prompt: str, options: Options) -> None:
         try:
+            if not self.form.has_models:
+                # The service was not there yet when the window opened.
+                self._load_models()
             job = self._client.create(prompt, **options)
             for update in self._client.follow(job.id):
                 preview = decode(update.preview, PICTURE_PIXELS) if update.preview else None
                 self._later(self._show_update, update, preview)
                 job = update.job
             clip = self._client.read(completed(job).id)
-            self._later(self._show_clip, clip, decode(clip, PICTURE_PIXELS))
+            self._later(self._show_clip, job, clip, decode(clip, PICTURE_PIXELS))
         finally:
             self._later(self._set_busy, False)
 
@@ -156,27 +139,6 @@ class Desktop(ttk.Frame):
         self.after_cancel(self._next)
         super().destroy()
 
-    def _show_models(self, models: tuple[Model, ...]) -> None:
-        self._models = {model.id: model for model in models}
-        self.model.configure(values=list(self._models))
-        self.model.set(next(model.id for model in models if model.default))
-        self._take_defaults()
-
-    def _take_defaults(self) -> None:
-        model = self._models[self.model.get()]
-        for name, box in self.numbers.items():
-            limit = getattr(model.limits, name)
-            step = 0.5 if name == "guidance_scale" else limit.multiple_of
-            box.configure(from_=limit.minimum, to=limit.maximum, increment=step)
-            box.set(f"{getattr(model.defaults, name):g}")
-
-    def _wanted(self) -> Options:
-        """Raises ValueError, which names the field."""
-        given = {name: _number(label, self.numbers[name].get()) for name, label in _NUMBERS.items()}
-        given["seed"] = _number("Seed", self.seed.get())
-        texts = Options(model=self.model.get() or None, negative_prompt=self.negative_prompt.get() or None)
-        return texts | cast(Options, given)
-
     def _show_update(self, update: Update, preview: Film | None) -> None:
         self._job = job = update.job
         self.progress.configure(value=100 if job.status == "completed" else job.progress.percent)
@@ -185,8 +147,9 @@ class Desktop(ttk.Frame):
         if preview is not None:
             self.player.show(preview)
 
-    def _show_clip(self, clip: bytes, film: Film) -> None:
+    def _show_clip(self, job: Job, clip: bytes, film: Film) -> None:
         self._clip = clip
+        self._say(f"Completed, seed {job.params.seed}")
         self.player.show(film)
         self.player.is_playing = True
         self.play.configure(state="normal", text="Pause")
@@ -218,22 +181,21 @@ class Desktop(ttk.Frame):
     def _say(self, text: str) -> None:
         self.status.configure(text=text)
 
-    def _generate_by_key(self, _event: object) -> str:
-        self.start()
-        return "break"
 
-    def _leave_prompt(self, _event: object) -> str:
-        self.negative_prompt.focus_set()
-        return "break"
-
-
-def _number(label: str, text: str) -> int | float | None:
-    """None for nothing. Raises ValueError."""
-    try:
-        number = float(text) if text.strip() else None
-    except ValueError:
-        raise ValueError(f"{label}: {text!r} is no number.") from None
-    return int(number) if number is not None and number.is_integer() else number
+def dress(root: tkinter.Tk) -> None:
+    """Where the system brings no looks of its own."""
+    if root.tk.call("tk", "windowingsystem") != "x11":
+        return
+    style = ttk.Style(root)
+    style.theme_use("clam")
+    style.configure(".", background="#f5f6f2", troughcolor="#dde1d8")
+    style.configure("TProgressbar", background="#0f6e60", bordercolor="#dde1d8")
+    style.configure("Primary.TButton", background="#0f6e60", foreground="#ffffff")
+    style.map(
+        "Primary.TButton",
+        background=[("disabled", "#5d8a80"), ("active", "#0a574c")],
+        foreground=[("disabled", "#ffffff")],
+    )
 
 
 def main() -> int:
@@ -244,6 +206,7 @@ def main() -> int:
         return 2
     with client:
         root = tkinter.Tk()
+        dress(root)
         Desktop(root, client)
         root.mainloop()
     return 0

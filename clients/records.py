@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 from pydantic import BaseModel, ConfigDict
 
 Status = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+Quality = Literal["fast", "balanced", "exact"]
 Variant = Literal["video", "thumbnail", "spritesheet"]
 
 
@@ -22,6 +23,7 @@ class Options(TypedDict, total=False):
     num_inference_steps: int | None
     guidance_scale: float | None
     scheduler: str | None
+    quality: Quality | None
     seed: int | None
     priority: int | None
     metadata: dict[str, str] | None
@@ -55,6 +57,7 @@ class Params(_Answer):
     num_inference_steps: int
     guidance_scale: float
     scheduler: str
+    quality: str = "exact"
     seed: int
 
 
@@ -148,6 +151,15 @@ class Defaults(_Answer):
     scheduler: str
 
 
+class Tier(_Answer):
+    """A value of ``quality`` that a model offers, and the steps and the sampler that it brings."""
+
+    quality: str
+    description: str
+    num_inference_steps: int
+    scheduler: str
+
+
 class Model(_Answer):
     id: str
     description: str
@@ -157,6 +169,7 @@ class Model(_Answer):
     schedulers: list[str]
     limits: Limits
     defaults: Defaults
+    tiers: list[Tier] = []
     default: bool
     loaded: bool
 

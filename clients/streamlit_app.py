@@ -4,12 +4,13 @@ It reads ``T2V_URL`` and ``T2V_API_KEY``. The page's address names the clip that
 """
 
 from contextlib import suppress
+from typing import cast
 
 import streamlit as st
 
 from clients.client import Client
 from clients.errors import ClientError, Conflict
-from clients.records import Job, Model, Options, Range, note_of
+from clients.records import Job, Model, Options, Quality, Range, Tier, note_of
 
 
 @st.cache_resource
@@ -34,10 +35,12 @@ def ask(client: Client) -> None:
     models = {model.id: model for model in client.models()}
     default = next(place for place, model in enumerate(models.values()) if model.default)
     model = models[st.selectbox("Model", list(models), index=default)]
+    tiers = {tier.quality: tier for tier in model.tiers}
+    tier = tiers[st.selectbox("Quality", list(tiers))] if tiers else None
     with st.form("clip"):
         prompt = st.text_area("Prompt", placeholder="a red circle moving left", max_chars=4000)
         with st.expander("Advanced"):
-            options = choose(model)
+            options = choose(model, tier)
         if st.form_submit_button("Generate", type="primary"):
             if prompt.strip():
                 st.query_params["job"] = client.create(prompt, **options).id
@@ -47,13 +50,15 @@ def ask(client: Client) -> None:
         st.caption(f"{model.id}: {model.licence}, no commercial use.")
 
 
-def choose(model: Model) -> Options:
+def choose(model: Model, tier: Tier | None) -> Options:
     limits, defaults = model.limits, model.defaults
+    steps = defaults.num_inference_steps if tier is None else tier.num_inference_steps
     seed = st.number_input("Seed (empty: random)", min_value=0, max_value=2**32 - 1, value=None, step=1)
     return Options(
         model=model.id,
-        negative_prompt=st.text_input("What it should not show", defaults.negative_prompt),
-        num_inference_steps=whole("Steps", limits.num_inference_steps, defaults.num_inference_steps),
+        negative_prompt=st.text_input("Negative prompt", defaults.negative_prompt),
+        num_inference_steps=whole("Steps", limits.num_inference_steps, steps),
+        quality=None if tier is None else cast(Quality, tier.quality),
         guidance_scale=st.number_input(
             "Guidance",
             min_value=limits.guidance_scale.minimum,
@@ -64,7 +69,7 @@ def choose(model: Model) -> Options:
         width=whole("Width", limits.width, defaults.width),
         height=whole("Height", limits.height, defaults.height),
         num_frames=whole("Frames", limits.num_frames, defaults.num_frames),
-        fps=whole("Frames a second", limits.fps, defaults.fps),
+        fps=whole("Frames per second", limits.fps, defaults.fps),
         seed=seed,
     )
 

@@ -14,6 +14,9 @@ from rich.text import Text
 
 from clients.records import Job, note_of
 
+_GAP = 2
+"""Cells between two columns of a table without a frame."""
+
 Choice = Literal["cancel", "wait", "leave"]
 
 _CHOICES: dict[str, Choice] = {"y": "cancel", "yes": "cancel", "n": "wait", "no": "wait", "l": "leave"}
@@ -42,19 +45,21 @@ class Terminal:
         self._err.print(Text(printable(text)), style="red", soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """The last column gives way where the terminal is narrow; elsewhere tabs part the columns."""
+        """The last column gives way where the terminal is narrow; tabs part them where nothing else fits."""
         cells = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
-        if not self._out.is_terminal:
+        widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+        least = sum(widths[:-1]) + _GAP * (len(columns) - 1) + cell_len(columns[-1])
+        if not self._out.is_terminal or least > self._out.width:
             for row in cells:
                 print("\t".join(row))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for place, column in enumerate(columns[:-1]):
-            widest = max((cell_len(row[place]) for row in cells), default=0)
-            table.add_column(column, no_wrap=True, min_width=widest)
-        table.add_column(columns[-1], no_wrap=True, overflow="ellipsis")
+        for column in columns[:-1]:
+            table.add_column(column, no_wrap=True)
+        # Only columns that may wrap give way; the text does not, but is cut.
+        table.add_column(columns[-1])
         for row in cells:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
         self._out.print(table)
 
     @contextmanager

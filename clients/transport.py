@@ -83,14 +83,13 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         stream: bool = False,
         silence: float | None = None,
-        repeatable: bool = True,
         patience: float | None = None,
     ) -> httpx2.Response:
         """An answer with a status of success. One that is streamed is the caller's to close; it may be silent
         for ``silence`` seconds.
 
-        429 is tried again for ``patience`` seconds, since then nothing was done; so are, if ``repeatable``,
-        502 to 504 and broken connections. A service that never answered yet is not waited for.
+        429, 502 to 504 and broken connections are tried again for ``patience`` seconds, so all that is sent
+        has to be safe to repeat. A service that never answered yet is not waited for.
 
         Raises ApiError and ServiceUnreachable.
         """
@@ -103,7 +102,7 @@ class Transport:
             try:
                 return await self._send(request, stream)
             except ClientError as error:
-                if not self._is_worth_repeating(error, repeatable):
+                if not self._is_worth_repeating(error):
                     raise
                 await left.pause(error)
 
@@ -121,13 +120,13 @@ class Transport:
             raise ServiceUnreachable(f"No answer from {self.url}: {reason}") from error
         raise error_of(response)
 
-    def _is_worth_repeating(self, error: ClientError, repeatable: bool) -> bool:
+    def _is_worth_repeating(self, error: ClientError) -> bool:
         if isinstance(error, TooManyRequests):
             # A wrong key does not become right.
             return error.code != "too_many_failed_attempts"
         if isinstance(error, ServiceUnreachable):
-            return repeatable and self._has_answered
-        return repeatable and isinstance(error, Unavailable)
+            return self._has_answered
+        return isinstance(error, Unavailable)
 
 
 def parsed(kind: type[A], body: bytes | str) -> A:

@@ -12,6 +12,7 @@ from models.job import Job, JobStatus
 from models.responses import JobList, JobResponse
 from routers.admission import ADMITTED, HOLDING_A_STREAM
 from routers.dependencies import Answers, Owner, Present, Videos, Watch, errors
+from routers.idempotency import REPLAYED, IdempotencyKey
 from routers.listing import JobsQuery, list_jobs
 from services.events import Preview
 from services.presenting import Presenter
@@ -90,12 +91,19 @@ async def cancel_job(id: str, owner: Owner, videos: Videos, presenter: Present) 
     dependencies=[ADMITTED],
 )
 async def retry_job(
-    id: str, response: Response, owner: Owner, videos: Videos, presenter: Present
+    id: str,
+    response: Response,
+    owner: Owner,
+    videos: Videos,
+    presenter: Present,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobResponse:
     """Makes a new job with the same parameters, seed included; `retry_of` names the old one."""
-    job = await videos.retry(id, owner)
-    response.headers["Location"] = f"/jobs/{job.id}"
-    return await presenter.present(job)
+    created = await videos.retry(id, owner, idempotency_key)
+    if created.replayed:
+        response.headers[REPLAYED] = "true"
+    response.headers["Location"] = f"/jobs/{created.job.id}"
+    return await presenter.present(created.job)
 
 
 @router.get(

@@ -6,16 +6,18 @@ the SDKs know and do not retry in vain (``app/openai_errors.py``).
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from models.job import Job
 from models.openai_video import OpenAIVideo, OpenAIVideoDeleted, OpenAIVideoList, OpenAIVideoRemix
 from models.responses import ErrorEnvelope
 from routers.admission import ADMITTED, require_priority
 from routers.dependencies import Answers, Caller, Models, Owner, Present, Videos, errors
+from routers.idempotency import IdempotencyKey
 from routers.listing import PageQuery
 from routers.openai_body import CREATE_BODY, CreateBody
 from routers.variants import ClipsOf, Variant
+from services.errors import InvalidRequest
 from services.job_store import JobQuery
 from services.openai_videos import as_openai_video, poll_after_ms, to_video_create
 from services.presenting import Presenter
@@ -34,15 +36,6 @@ _REFUSED: Answers = {
 
 router = APIRouter(prefix="/v1/videos", tags=["openai"], responses=_REFUSED | errors(401, 403, 429, 503))
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x20-\x7e]+$",
-        description="Sent again with the same body, it gives the same job.",
-    ),
-]
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _POLL_HEADER: Answers = {
     200: {
@@ -104,6 +97,19 @@ async def list_openai_videos(
         first_id=data[0].id if data else None,
         last_id=data[-1].id if data else None,
         has_more=page.has_more,
+    )
+
+
+@router.post("/edits", include_in_schema=False)
+@router.post("/extensions", include_in_schema=False)
+@router.post("/characters", include_in_schema=False)
+@router.get("/characters/{id}", include_in_schema=False)
+async def refuse_what_needs_a_clip(_owner: Owner) -> None:
+    """What else `client.videos` has: `edit`, `extend`, `create_character`, `get_character`."""
+    raise InvalidRequest(
+        "The models here make clips from text alone: they neither edit nor extend clips, and know no "
+        "characters. remix makes a clip again with another prompt.",
+        code="unsupported_operation",
     )
 
 

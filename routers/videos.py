@@ -10,6 +10,7 @@ from models.responses import JobList, JobResponse, VideoLink
 from models.video import VideoCreate
 from routers.admission import ADMITTED, HeldAnswers, require_priority
 from routers.dependencies import Answers, Caller, Links, Owner, Present, Videos, Viewer, Watch, errors
+from routers.idempotency import REPLAYED, IdempotencyKey
 from routers.listing import VideoQuery, list_jobs
 from routers.negotiation import prefers_json, wait_seconds
 from routers.variants import SPRITESHEET, ClipsOf, Variant
@@ -89,22 +90,14 @@ async def create_video(
         str | None,
         Header(description="`wait=<seconds>` holds the answer until done, at most so long."),
     ] = None,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=255,
-            pattern=r"^[\x20-\x7e]+$",
-            description="Sent again with the same body, it gives the same job.",
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobResponse:
     """Queues a job and answers with its record. Follow it at `/jobs/{id}`, then get `/videos/{id}`."""
     require_priority(principal, payload.priority)
     created = await videos.create(owner, payload, idempotency_key)
     job = created.job
     if created.replayed:
-        response.headers["Idempotency-Replayed"] = "true"
+        response.headers[REPLAYED] = "true"
     if (seconds := wait_seconds(request.headers.getlist("prefer"), MAX_WAIT_SECONDS)) is not None:
         with answers.hold(owner) as held:
             # A preference may go unheeded (RFC 7240, section 2): with too many held, the answer is not.

@@ -10,12 +10,12 @@ from enum import Enum, auto
 
 from models.job import Job, JobError, JobProgress, JobStatus
 from models.video import Video
-from services.catalogue_entry import CatalogueEntry
 from services.events import EventHub, Preview
 from services.execution.executor import ExecutionFailed, Executor, WorkerLost, WorkerUnavailable
-from services.execution.messages import Completed, GenerationRequest, Progress
+from services.execution.messages import Completed, GenerationRequest, News, Progress, Started
 from services.file_store import FileStore, InvalidVideo, StorageFull
 from services.job_store import DatabaseUnavailable, JobStore, utc_now
+from services.outlook import Outlook
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +47,19 @@ class Attempt:
     """Runs a claimed job to a record of its outcome; the lease is renewed all the while.
 
     The generation never waits for the database: a slow one only makes the recorded progress older.
+
+    Args:
+        outlook: Told what the worker tells.
+        on_change: Called whenever the device may be free of the job sooner than it seemed.
     """
 
     def __init__(
         self,
         job: Job,
-        model: CatalogueEntry,
+        request: GenerationRequest,
         *,
+        outlook: Outlook,
+        on_change: Callable[[], None],
         store: JobStore,
         files: FileStore,
         executor: Executor,
@@ -61,7 +67,9 @@ class Attempt:
         options: AttemptOptions,
     ) -> None:
         self.job = job
-        self._model = model
+        self.outlook = outlook
+        self._request = request
+        self._on_change = on_change
         self._store = store
         self._files = files
         self._executor = executor
@@ -70,7 +78,13 @@ class Attempt:
         self._recorded_progress = job.progress
         self._stop: _Stop | None = None
         self._generation: asyncio.Task[Completed] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._draining = asyncio.Event()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the worker has taken the job up."""
+        return self._deadline is not None
 
     async def run(self) -> Job | None:
         """The record afterwards: final, or queued again. None when the job was no longer ours.
@@ -78,29 +92,54 @@ class Attempt:
         Raises:
             DatabaseUnavailable: only after ``drain``; the outcome is not recorded.
         """
-        request = GenerationRequest(job_id=self.job.id, model=self._model, params=self.job.params)
         with self._hub.cancellations(self.job.id) as cancel_requested:
-            self._generation = asyncio.create_task(self._executor.run(request, self._on_progress))
+            self._generation = asyncio.create_task(self._executor.run(self._request, self._on_news))
+            if self._stop is not None:
+                self._generation.cancel()
             watch = asyncio.create_task(self._watch(cancel_requested))
             try:
                 await self._await_end(self._generation, watch)
                 return await self._finish(self._generation)
             finally:
+                self._end_outlook()
                 self._hub.hide(self.job.id)
                 self._generation.cancel()
                 watch.cancel()
                 await asyncio.wait({self._generation, watch})
 
-    def drain(self) -> None:
+    def give_back(self) -> None:
         """Stop; the job goes back to the queue as if it had not been claimed."""
-        self._draining.set()
         self._end_generation(_Stop.DRAINED)
 
+    def drain(self) -> None:
+        """Give the job back, and wait for the database no longer."""
+        self._draining.set()
+        self.give_back()
+
     def _end_generation(self, reason: _Stop) -> None:
-        if self._stop is None and self._generation is not None and not self._generation.done():
+        if self._stop is None and (self._generation is None or not self._generation.done()):
             logger.info("job %s is stopped: %s", self.job.id, reason.name.lower())
             self._stop = reason
-            self._generation.cancel()
+            if self._generation is not None:
+                self._generation.cancel()
+
+    def _end_outlook(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self.outlook.end()
+        self._on_change()
+
+    def _on_news(self, news: News) -> None:
+        self.outlook.hear(news)
+        match news:
+            case Started():
+                # Waiting behind another clip is no part of the attempt.
+                limit = self._options.job_timeout_seconds
+                loop = asyncio.get_running_loop()
+                self._deadline = loop.call_later(limit, self._end_generation, _Stop.TIMEOUT)
+            case Progress():
+                self._on_progress(news)
+        self._on_change()
 
     def _on_progress(self, progress: Progress) -> None:
         percent = round(100 * progress.step / progress.total, 1) if progress.total else 0.0
@@ -144,13 +183,11 @@ class Attempt:
         return record.status is JobStatus.IN_PROGRESS and record.fence == self.job.fence
 
     async def _await_end(self, generation: asyncio.Task[Completed], watch: asyncio.Task[None]) -> None:
-        limit = self._options.job_timeout_seconds
-        await asyncio.wait({generation, watch}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({generation, watch}, return_when=asyncio.FIRST_COMPLETED)
         if watch.done():
             watch.result()
-        elif not generation.done():
-            self._end_generation(_Stop.TIMEOUT)
         await asyncio.wait({generation})
+        self._end_outlook()
 
     async def _finish(self, generation: asyncio.Task[Completed]) -> Job | None:
         if self._stop is _Stop.LOST:

@@ -17,10 +17,14 @@ SCHEDULERS: Mapping[str, str] = {
     "euler": "EulerDiscreteScheduler",
     "euler_a": "EulerAncestralDiscreteScheduler",
     "heun": "HeunDiscreteScheduler",
+    "lcm": "LCMScheduler",
     "pndm": "PNDMScheduler",
     "unipc": "UniPCMultistepScheduler",
 }
 """The API's scheduler names and the diffusers classes they stand for."""
+
+GENERAL_SCHEDULERS = tuple(name for name in SCHEDULERS if name != "lcm")
+"""Those that suit any model; ``lcm`` suits models that were distilled for it, and takes at most 50 steps."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,39 @@ class Defaults:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Safetensors from elsewhere than a model's checkpoint.
+
+    Attributes:
+        source: A repository on the hub, or a folder.
+        path: Of a UNet the folder in ``source``, of a LoRA the file.
+        revision: The commit or branch on the hub; None for a folder.
+        variant: Of a UNet the weights' variant (``fp16``), or None.
+        scale: Of a LoRA how much of it is added.
+    """
+
+    source: str
+    path: str
+    revision: str | None = None
+    variant: str | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class CatalogueEntry:
     """One model.
 
     Attributes:
         checkpoint: A repository on the hub, or a folder in diffusers layout.
-        revision: The commit or branch on the hub that is used; None for a folder.
+        revision: The commit on the hub that is used; None for a folder.
         variant: The weights' variant (``fp16``), or None.
         pipeline_class: The diffusers class that loads it.
         memory_gib: Device memory at the default size in half precision, without offload.
         commercial_use: Whether the weights' licence allows it.
         example_prompts: What the model makes well, for those who try it.
         tiers: Which values of ``quality`` it offers, and what they change; ``exact`` is always among them.
+        unet: A UNet in the place of the checkpoint's: one that was distilled to few steps.
+        lora: Low-rank changes of the UNet, as few-step LoRAs are.
     """
 
     name: str
@@ -86,9 +111,11 @@ class CatalogueEntry:
     memory_gib: float
     licence: str
     commercial_use: bool
-    schedulers: tuple[str, ...] = tuple(SCHEDULERS)
+    schedulers: tuple[str, ...] = GENERAL_SCHEDULERS
     example_prompts: tuple[str, ...] = ()
     tiers: tuple[Tier, ...] = TIERS
+    unet: Weights | None = None
+    lora: Weights | None = None
 
     def tier(self, quality: Quality) -> Tier | None:
         return next((tier for tier in self.tiers if tier.quality == quality), None)

@@ -1,4 +1,4 @@
-"""Takes jobs from the store to the executor, oldest first, and back."""
+"""Takes jobs from the store to the executor, in their turn, and back."""
 
 import asyncio
 import logging
@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from models.job import Job, JobError, JobStatus
-from services.attempt import Attempt, AttemptOptions
+from services.attempt import AttemptOptions
 from services.catalogue import Catalogue
 from services.events import EventHub
 from services.execution.executor import ExecutionFailed, Executor, WorkerLost
+from services.execution.messages import GenerationRequest
 from services.file_store import FileStore
 from services.holder_lock import HolderLock
 from services.job_store import DatabaseUnavailable, JobStore
+from services.preload import Preload
 from services.recovery import Recovery
+from services.running_jobs import RunningJobs
 
 logger = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 2.0
 _WORKER_POLL_SECONDS = 0.1
-_LONGEST_PRELOAD_PAUSE_SECONDS = 60.0
+_LONGEST_LEAD_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class DispatcherOptions:
         shutdown_grace_seconds: How long running jobs may go on once the service stops.
         idle_unload_seconds: Free the device after so long without a job; 0 never.
         preload: Load the default model before the first claim.
+        claim_ahead: Claim the next job a moment before the device is free, and while the last one is encoded
+            and recorded; else when all that is over.
     """
 
     worker: str
@@ -50,17 +55,21 @@ class DispatcherOptions:
     shutdown_grace_seconds: float = 30.0
     idle_unload_seconds: float = 0.0
     preload: bool = False
+    claim_ahead: bool = True
 
 
 class Dispatcher:
     """Runs while its ``async with`` block does; leaving the block drains it.
 
+    A job is claimed when the device is about to be free, as long before as a claim takes: it must neither
+    wait for the database nor seem to run while it waits for another job. Jobs whose turns follow each other
+    are claimed together where they can be made in one batch (``GenerationRequest.kind``); nobody is
+    overtaken for it. A job whose worker was lost is made alone from then on, in case it was the cause, and
+    so is one in its last attempt.
+
     Args:
         observer: Told every record that an attempt or a recovery ends with, on the event loop.
         holders: Knows which holders of leases are dead; without it leases alone tell.
-
-    Attributes:
-        preload_error: Why the default model could not be loaded ahead of its first job, while that is so.
     """
 
     def __init__(
@@ -81,19 +90,26 @@ class Dispatcher:
         self._catalogue = catalogue
         self._options = options
         self._observer = observer
-        self.preload_error: str | None = None
-        self._attempt_options = AttemptOptions(
-            lease_seconds=options.lease_seconds,
-            max_attempts=options.max_attempts,
-            job_timeout_seconds=options.job_timeout_seconds,
-            video_ttl=options.video_ttl,
+        self._preload = Preload(executor, catalogue.default_entry)
+        self._jobs = RunningJobs(
+            store,
+            files,
+            executor,
+            hub,
+            AttemptOptions(
+                lease_seconds=options.lease_seconds,
+                max_attempts=options.max_attempts,
+                job_timeout_seconds=options.job_timeout_seconds,
+                video_ttl=options.video_ttl,
+            ),
+            claim_ahead=options.claim_ahead,
+            on_end=self._end,
         )
-        self._attempts: set[Attempt] = set()
+        self._claim_seconds = 0.0
         self._draining = asyncio.Event()
         self._database_away = False
         self._idle_since = 0.0
         self._preloading: asyncio.Task[None] | None = None
-        self._preload_tried = asyncio.Event()
         self._recovery = Recovery(
             store,
             lease_seconds=options.lease_seconds,
@@ -103,21 +119,26 @@ class Dispatcher:
             holders=holders,
         )
         self._recovering: asyncio.Task[None] | None = None
-        self._slots: list[asyncio.Task[None]] = []
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def preload_error(self) -> str | None:
+        """Why the default model could not be loaded ahead of its first job, while that is so."""
+        return self._preload.error
 
     @property
     def running(self) -> tuple[Job, ...]:
         """The jobs that run now, newest progress included."""
-        return tuple(attempt.job for attempt in self._attempts)
+        return tuple(attempt.job for attempt in self._jobs.attempts)
 
     async def __aenter__(self) -> "Dispatcher":
         self._idle_since = asyncio.get_running_loop().time()
-        self._preloading = asyncio.create_task(self._preload(), name="preload")
+        if self._options.preload:
+            self._preloading = asyncio.create_task(self._preload.run(), name="preload")
+        else:
+            self._preload.tried.set()
         self._recovering = asyncio.create_task(self._recover(), name="recovery")
-        self._slots = [
-            asyncio.create_task(self._serve(), name=f"slot {number}")
-            for number in range(self._executor.slots)
-        ]
+        self._serving = asyncio.create_task(self._serve(), name="dispatcher")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -126,96 +147,107 @@ class Dispatcher:
     async def drain(self, grace_seconds: float) -> None:
         """Claim nothing more; let running jobs finish for so long, then give them back to the queue."""
         self._draining.set()
-        self._preload_tried.set()
+        self._preload.tried.set()
+        self._jobs.wake()
         self._hub.wake()
         for task in (self._preloading, self._recovering):
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
-        if not self._slots:
+        for attempt in self._jobs.attempts:
+            if not attempt.has_begun:
+                attempt.give_back()
+        if self._serving is None:
             return
-        _, unfinished = await asyncio.wait(self._slots, timeout=grace_seconds)
-        for attempt in self._attempts:
+        await asyncio.wait({self._serving, *self._jobs.tasks}, timeout=grace_seconds)
+        for attempt in self._jobs.attempts:
             logger.warning("job %s is stopped and goes back to the queue", attempt.job.id)
             attempt.drain()
-        if unfinished:
+        while unfinished := {task for task in (self._serving, *self._jobs.tasks) if not task.done()}:
             await asyncio.wait(unfinished)
 
-    async def _preload(self) -> None:
-        """Load the default model; jobs wait for the first try alone."""
-        model = self._catalogue.default_entry
-        pause = 2 * _FIRST_BACKOFF_SECONDS
-        while self._options.preload:
-            try:
-                await self._executor.load(model)
-            except (ExecutionFailed, WorkerLost) as error:
-                self.preload_error = str(error)
-                logger.error("model %s cannot be loaded ahead of its first job: %s", model.name, error)
-            else:
-                self.preload_error = None
-                logger.info("model %s is loaded", model.name)
-                break
-            finally:
-                self._preload_tried.set()
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PRELOAD_PAUSE_SECONDS)
-        self._preload_tried.set()
-
     async def _serve(self) -> None:
-        """One slot of the executor: claim and run, one job after the other."""
-        await self._preload_tried.wait()
+        """Claim and hand over, whenever there is room."""
+        await self._preload.tried.wait()
         backoff = _FIRST_BACKOFF_SECONDS
         while not self._draining.is_set():
             try:
-                await self._serve_one()
+                await self._serve_once()
                 backoff = _FIRST_BACKOFF_SECONDS
                 continue
             except DatabaseUnavailable:
                 self._note_database(away=True)
             except Exception:
-                # A slot that ended here would leave the queue standing still.
-                logger.exception("a slot of the dispatcher failed and goes on")
+                # Without this loop the queue would stand still.
+                logger.exception("a claim failed unexpectedly; the dispatcher goes on")
             await self._pause(backoff)
             backoff = min(2 * backoff, _LONGEST_BACKOFF_SECONDS)
 
-    async def _serve_one(self) -> None:
+    async def _serve_once(self) -> None:
+        await self._until_room()
+        if self._draining.is_set():
+            return
         if not self._executor.healthy:
             await self._pause(_WORKER_POLL_SECONDS)
             return
-        job = await self._store.claim(self._options.worker, self._options.lease_seconds)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        jobs = await self._store.claim_together(
+            self._options.worker, self._options.lease_seconds, self._joins
+        )
         self._note_database(away=False)
-        if job is None:
+        if not jobs:
             await self._hub.wait_for_work(self._options.poll_seconds)
             await self._unload_when_idle()
-            return
-        if self._draining.is_set():
-            self._tell(await self._store.release(job, keep_attempt=False))
-            return
-        await self._run(job)
+        elif self._draining.is_set():
+            for job in jobs:
+                self._tell(await self._store.release(job, keep_attempt=False))
+        else:
+            await self._hand_over(jobs)
+            # The longest of late, slowly forgotten: a lead that is too short leaves the device idle.
+            self._claim_seconds = max(clock() - began, 0.9 * self._claim_seconds)
 
-    async def _run(self, job: Job) -> None:
-        self._hub.publish(job)
+    async def _until_room(self) -> None:
+        """Returns when a device is free, or will be by the time that a claim takes; or at once to drain."""
+        while not self._draining.is_set():
+            lead = min(2 * self._claim_seconds, _LONGEST_LEAD_SECONDS)
+            left = self._jobs.seconds_until_free() - lead
+            if left <= 0:
+                return
+            await self._jobs.until_change(left)
+
+    def _joins(self, claimed: list[Job], job: Job) -> bool:
+        """Whether a waiting job can be made together with those that were just claimed."""
+        first, other = self._request(claimed[0]), self._request(job)
+        if first is None or other is None or first.alone or job.attempt > 0 or first.kind != other.kind:
+            return False
+        return len(claimed) < self._jobs.fits(first)
+
+    def _request(self, job: Job, companions: int = 0) -> GenerationRequest | None:
+        """What the executor is asked for a claimed job; None when there is no such model."""
         model = self._catalogue.get(job.model)
         if model is None:
-            error = JobError(code="model_unavailable", message=f"This service has no model {job.model!r}.")
-            self._tell(await self._store.fail(job, error))
-            return
-        attempt = Attempt(
-            job,
-            model,
-            store=self._store,
-            files=self._files,
-            executor=self._executor,
-            hub=self._hub,
-            options=self._attempt_options,
-        )
-        self._attempts.add(attempt)
-        logger.info("job %s starts, attempt %d", job.id, job.attempt)
-        try:
-            record = await attempt.run()
-        finally:
-            self._attempts.discard(attempt)
-            self._idle_since = asyncio.get_running_loop().time()
+            return None
+        # Another job that loses the worker would cost this one an attempt that it does not have.
+        alone = job.attempt > 1 or job.attempt >= self._options.max_attempts
+        return GenerationRequest(job.id, model, job.params, companions=companions, alone=alone)
+
+    async def _hand_over(self, jobs: list[Job]) -> None:
+        batch: list[tuple[Job, GenerationRequest]] = []
+        for number, job in enumerate(jobs, start=1):
+            self._hub.publish(job)
+            request = self._request(job, companions=len(jobs) - number)
+            if request is None:
+                message = f"This service has no model {job.model!r}."
+                error = JobError(code="model_unavailable", message=message)
+                self._tell(await self._store.fail(job, error))
+            else:
+                batch.append((job, request))
+        if batch:
+            self._jobs.start(batch)
+
+    def _end(self, record: Job | None) -> None:
+        self._idle_since = asyncio.get_running_loop().time()
         self._tell(record)
 
     def _tell(self, record: Job | None) -> None:
@@ -230,7 +262,7 @@ class Dispatcher:
 
     async def _unload_when_idle(self) -> None:
         limit = self._options.idle_unload_seconds
-        if not limit or self._attempts or not self._executor.loaded_models:
+        if not limit or self._jobs or not self._executor.loaded_models:
             return
         if asyncio.get_running_loop().time() - self._idle_since < limit:
             return

@@ -1,15 +1,32 @@
 """When a job will probably be done."""
 
+import asyncio
 import heapq
+import logging
 import time
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from models.job import Job, JobStatus
+from services.database_errors import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 1.0
+"""How long an answer waits for each thing that an estimate has to know."""
 
 _REMEMBER_SECONDS = 5.0
+_ASK_AGAIN_SECONDS = 60.0
+"""How long a question is not asked again that took too long."""
+
+Known = TypeVar("Known")
+
+
+class _Late(Exception):
+    """Not known in time, or not at all."""
 
 
 class History(Protocol):
@@ -25,22 +42,31 @@ class History(Protocol):
 
 
 class Estimator:
-    """Queue positions and remaining seconds. Averages are remembered for a few seconds, per model."""
+    """Queue positions and remaining seconds. Averages are remembered for a few seconds, per model.
 
-    def __init__(self, history: History, max_queued: int) -> None:
+    No answer fails for want of an estimate: what the history cannot tell in time is not known.
+    """
+
+    def __init__(self, history: History, max_queued: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._history = history
         self._max_queued = max_queued
-        self._averages: dict[str, tuple[float, float | None]] = {}
+        self._patience_seconds = patience_seconds
+        self._averages: dict[str, float | None] = {}
+        self._ask_at: dict[str, float] = {}
 
     async def queue_positions(self, jobs: Sequence[Job]) -> dict[str, int]:
         """By id how many jobs are ahead in the queue, for those of ``jobs`` that wait there."""
         waiting = {job.id: job.place or "" for job in jobs if job.status is JobStatus.QUEUED}
         if not waiting:
             return {}
-        if len(waiting) == 1:
-            ((job_id, place),) = waiting.items()
-            return {job_id: await self._history.count_queued(limit=self._max_queued, before=place)}
-        queue = await self._history.queued_places(limit=self._max_queued)
+        try:
+            if len(waiting) == 1:
+                ((job_id, place),) = waiting.items()
+                count = self._history.count_queued(limit=self._max_queued, before=place)
+                return {job_id: await self._in_time(count)}
+            queue = await self._in_time(self._history.queued_places(limit=self._max_queued))
+        except _Late:
+            return {}
         return {job_id: bisect_left(queue, place) for job_id, place in waiting.items()}
 
     async def remaining_seconds(
@@ -51,25 +77,35 @@ class Estimator:
         Args:
             positions: What ``queue_positions`` says of the same jobs.
         """
-        running: list[float | None] = []
+        running: dict[str, list[float | None]] = {}
         if positions:
-            running = [await self._of_running(job, now) for job in await self._history.running()]
+            try:
+                found = await self._in_time(self._history.running())
+            except _Late:
+                positions = {}
+            else:
+                for job in found:
+                    # What one worker has at hand, a batch or a clip that is still encoded, ends together.
+                    worker = job.lease.worker if job.lease is not None else job.id
+                    running.setdefault(worker, []).append(await self._of_running(job, now))
         remaining: dict[str, float | None] = {}
         for job in jobs:
             if job.id in positions:
-                remaining[job.id] = await self._of_waiting(job, positions[job.id], running)
+                remaining[job.id] = await self._of_waiting(job, positions[job.id], running.values())
             elif job.status is JobStatus.IN_PROGRESS and not job.cancel_requested:
                 remaining[job.id] = await self._of_running(job, now)
             else:
                 remaining[job.id] = None
         return remaining
 
-    async def _of_waiting(self, job: Job, ahead: int, running: Sequence[float | None]) -> float | None:
+    async def _of_waiting(
+        self, job: Job, ahead: int, running: Iterable[Sequence[float | None]]
+    ) -> float | None:
         average = await self._average(job.model)
         if average is None:
             return None
         # A job that runs and of which nothing is known is counted whole.
-        busy = [average if seconds is None else seconds for seconds in running]
+        busy = [max(average if seconds is None else seconds for seconds in jobs) for jobs in running]
         return round(seconds_in_line(busy, ahead, average), 1)
 
     async def _of_running(self, job: Job, now: datetime) -> float | None:
@@ -83,18 +119,30 @@ class Estimator:
         return round(max(0.0, average - (now - job.started_at).total_seconds()), 1)
 
     async def _average(self, model: str) -> float | None:
-        read_at, average = self._averages.get(model, (float("-inf"), None))
-        if time.monotonic() - read_at > _REMEMBER_SECONDS:
-            average = await self._history.average_seconds(model)
-            self._averages[model] = (time.monotonic(), average)
-        return average
+        now = time.monotonic()
+        if now >= self._ask_at.get(model, now):
+            # Whoever asks meanwhile does not wait too.
+            self._ask_at[model] = now + _ASK_AGAIN_SECONDS
+            with suppress(_Late):
+                self._averages[model] = await self._in_time(self._history.average_seconds(model))
+                self._ask_at[model] = time.monotonic() + _REMEMBER_SECONDS
+        return self._averages.get(model)
+
+    async def _in_time(self, answer: Awaitable[Known]) -> Known:
+        """Raises _Late."""
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                return await answer
+        except (TimeoutError, DatabaseUnavailable) as error:
+            logger.warning("an estimate is left out: the database did not tell in time")
+            raise _Late from error
 
 
 def seconds_in_line(busy: Sequence[float], ahead: int, average: float) -> float:
     """Until a waiting job is done: who is next takes the place that is free first.
 
     Args:
-        busy: Seconds left of each job that runs; as many run at a time, and at least one.
+        busy: Seconds that each worker has yet to do; there is at least one.
         ahead: How many wait before it.
         average: Seconds that a job takes.
     """

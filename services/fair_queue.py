@@ -7,7 +7,8 @@ S. Keshav and S. Shenker, SIGCOMM 1989) with jobs of equal length: a new job's t
 
 and the smallest turn is claimed first. Of equal turns that of an owner who has nothing else waiting or
 running goes before the others, and then the older. Each owner has one waiting job for each turn, so that a
-single job waits for at most one job of each other owner, the one that runs included.
+single job waits for at most one job of each other owner, the one that runs included. Where jobs are made in
+batches, which hold none but the next of the line, it is the batch that runs.
 
 What is stored with a waiting job:
 

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import secrets
-import shutil
 import socket
 from collections.abc import Collection
 from pathlib import Path
@@ -31,11 +30,6 @@ class HolderLock:
         host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:100]
         self.name = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
         self._descriptor = -1
-
-    @property
-    def scratch(self) -> Path | None:
-        """A folder for what need not outlive this process; None where it could not lock."""
-        return self._scratch(self.name) if self._descriptor >= 0 else None
 
     def __enter__(self) -> Self:
         try:
@@ -73,7 +67,7 @@ class HolderLock:
         return True
 
     def forget_dead(self, wanted: Collection[str]) -> None:
-        """Delete the locks and the scratch of dead holders, but for those of ``wanted``."""
+        """Delete the locks of dead holders, but for those of ``wanted``."""
         for path in self._folder.glob(f"*{_SUFFIX}"):
             name = path.name.removesuffix(_SUFFIX)
             if name == self.name or name in wanted:
@@ -84,11 +78,7 @@ class HolderLock:
                 os.close(descriptor)
 
     def _delete(self, name: str) -> None:
-        shutil.rmtree(self._scratch(name), ignore_errors=True)
         self._path(name).unlink(missing_ok=True)
-
-    def _scratch(self, name: str) -> Path:
-        return self._folder / f"{name}.scratch"
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"

@@ -258,22 +258,51 @@ class JobStore:
 
     async def claim(self, worker: str, lease_seconds: float) -> Job | None:
         """Take the job whose turn it is; None when nothing waits."""
+        claimed = await self.claim_together(worker, lease_seconds, lambda claimed, job: False)
+        return claimed[0] if claimed else None
+
+    async def claim_together(
+        self, worker: str, lease_seconds: float, joins: Callable[[Jobs, Job], bool]
+    ) -> Jobs:
+        """Take the job whose turn it is, and those right behind it; none when nothing waits.
+
+        Args:
+            joins: Whether a job is taken besides those taken already. The first that does not join ends the
+                row, so that nobody is overtaken.
+        """
         queued = {"status": JobStatus.QUEUED.value}
-        while candidates := await self._documents(queued, [(PLACE, ASCENDING)], CANDIDATES):
-            for candidate in candidates:
-                # Before the claim: were it after, a failure in between would leave a job that nobody runs.
-                await self._turns.advance(Job.model_validate(candidate))
-                token = new_write_token()
+        claimed = Jobs()
+        try:
+            while not claimed and (
+                candidates := await self._documents(queued, [(PLACE, ASCENDING)], CANDIDATES)
+            ):
+                for candidate in candidates:
+                    job = Job.model_validate(candidate)
+                    if claimed and not joins(claimed, job):
+                        break
+                    taken = await self._claim(job, candidate, worker, lease_seconds)
+                    if taken is not None:
+                        claimed.append(taken)
+        except DatabaseUnavailable:
+            if not claimed:
+                raise
+            logger.warning("the database went away in the middle of a claim: %d jobs are taken", len(claimed))
+        return claimed
 
-                def change(job: Job, token: str = token) -> Job | None:
-                    return job_transitions.claimed(
-                        job, worker=worker, token=token, lease_seconds=lease_seconds, now=utc_now()
-                    )
+    async def _claim(
+        self, job: Job, document: Mapping[str, Any], worker: str, lease_seconds: float
+    ) -> Job | None:
+        """None when another was first."""
+        # Before the claim: were it after, a failure in between would leave a job that nobody runs.
+        await self._turns.advance(job)
+        token = new_write_token()
 
-                claimed = await self._transition(candidate["_id"], change, seen=candidate)
-                if claimed is not None:
-                    return claimed
-        return None
+        def change(job: Job) -> Job | None:
+            return job_transitions.claimed(
+                job, worker=worker, token=token, lease_seconds=lease_seconds, now=utc_now()
+            )
+
+        return await self._transition(job.id, change, seen=document)
 
     async def renew(self, job: Job, lease_seconds: float, progress: JobProgress | None = None) -> Job | None:
         """Keep the lease; returns the fresh record, or None when the job is no longer ours."""

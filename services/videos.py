@@ -1,29 +1,19 @@
 """What can be done with clips and their jobs: make, find, cancel, retry, delete."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from models.job import Job, JobProgress, JobStatus
 from models.video import Video, VideoCreate, VideoParams
 from services.catalogue import Catalogue
-from services.errors import Conflict, Expired, InvalidRequest, NotFound, TooManyRequests, Unavailable
+from services.errors import Conflict, Expired, NotFound
 from services.events import EventHub
 from services.file_store import FileStore
-from services.job_store import DuplicateJob, JobPage, JobQuery, JobStore, new_job_id, utc_now
+from services.job_creation import Created, JobCreation
+from services.job_store import JobPage, JobQuery, JobStore, utc_now
 from services.validation import complete_params, resolve_model
 from services.webhooks import Webhooks
-
-_LATER = {"Retry-After": "10"}
-
-
-@dataclass(frozen=True)
-class Created:
-    job: Job
-    replayed: bool = False
 
 
 class VideoService:
@@ -52,9 +42,13 @@ class VideoService:
         self._hub = hub
         self._catalogue = catalogue
         self._webhooks = webhooks
-        self._max_queued = max_queued
-        self._max_queued_per_owner = max_queued_per_owner
-        self._observer = observer
+        self._creation = JobCreation(
+            store,
+            hub,
+            max_queued=max_queued,
+            max_queued_per_owner=max_queued_per_owner,
+            observer=observer,
+        )
 
     async def create(
         self,
@@ -74,43 +68,29 @@ class VideoService:
         entry = resolve_model(request, self._catalogue)
         params = complete_params(request, entry)
         webhooks = self._webhooks.targets(request.webhook_url)
-        job_id = new_job_id()
-        if idempotency_key is not None:
-            fingerprint = _fingerprint(request, remix_of)
-            job_id, kept = await self._store.idempotency_keys.reserve(
-                owner, idempotency_key, fingerprint, job_id
-            )
-            if kept != fingerprint:
-                raise InvalidRequest(
-                    "This Idempotency-Key was used with another request: take a new key.",
-                    code="idempotency_key_reused",
-                    param="Idempotency-Key",
-                )
-            if (existing := await self._store.get(job_id, owner=owner)) is not None:
-                return Created(existing, replayed=True)
-        await self._require_room(owner)
-        job = _new_job(
-            job_id,
-            owner,
-            entry.name,
-            params,
-            metadata=request.metadata,
-            priority=request.priority,
-            webhook_url=request.webhook_url,
-            webhooks=webhooks,
-            remix_of=remix_of,
-        )
-        try:
-            job = await self._queue(job)
-        except DuplicateJob:
-            # The same key at the same moment: the other request was first.
-            return Created(await self.get(job_id, owner), replayed=True)
-        return Created(job)
 
-    async def retry(self, job_id: str, owner: str) -> Job:
+        def make(job_id: str) -> Job:
+            return _new_job(
+                job_id,
+                owner,
+                entry.name,
+                params,
+                metadata=request.metadata,
+                priority=request.priority,
+                webhook_url=request.webhook_url,
+                webhooks=webhooks,
+                remix_of=remix_of,
+            )
+
+        said = request.model_dump(mode="json", exclude_unset=True)
+        if remix_of is not None:
+            said["remix_of"] = remix_of
+        return await self._creation.create(owner, make, said, idempotency_key)
+
+    async def retry(self, job_id: str, owner: str, idempotency_key: str | None = None) -> Created:
         """Queue a failed or cancelled job again, as a new job with the same parameters, seed included.
 
-        A priority above 0 is not granted again. Raises as ``create`` does.
+        A priority above 0 is not granted again. Raises as ``create`` does, and Conflict in another state.
         """
         old = await self.get(job_id, owner)
         if old.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
@@ -121,19 +101,21 @@ class VideoService:
         if self._catalogue.get(old.model) is None:
             raise Conflict(f"The model {old.model!r} is no longer available.", code="model_not_found")
         webhooks = self._webhooks.targets(old.webhook_url)
-        await self._require_room(owner)
-        job = _new_job(
-            new_job_id(),
-            owner,
-            old.model,
-            old.params,
-            metadata=old.metadata,
-            priority=min(old.priority, 0),
-            webhook_url=old.webhook_url,
-            webhooks=webhooks,
-            retry_of=old.id,
-        )
-        return await self._queue(job)
+
+        def make(new_id: str) -> Job:
+            return _new_job(
+                new_id,
+                owner,
+                old.model,
+                old.params,
+                metadata=old.metadata,
+                priority=min(old.priority, 0),
+                webhook_url=old.webhook_url,
+                webhooks=webhooks,
+                retry_of=old.id,
+            )
+
+        return await self._creation.create(owner, make, {"retry_of": old.id}, idempotency_key)
 
     async def remix(
         self, job_id: str, owner: str, prompt: str, idempotency_key: str | None = None
@@ -174,7 +156,7 @@ class VideoService:
         if job.status in (JobStatus.COMPLETED, JobStatus.FAILED):
             raise Conflict(f"The job is {job.status}: nothing is left to cancel.", code="job_ended")
         if job.status is JobStatus.CANCELLED:
-            self._tell(job)
+            self._creation.tell(job)
         else:
             self._hub.notify_cancel(job.id)
         return job
@@ -202,32 +184,6 @@ class VideoService:
             raise Expired("The clip's file has expired; its job's record is kept.", code="video_expired")
         return job.video
 
-    async def _require_room(self, owner: str) -> None:
-        # Creators at the same moment may pass together: the limits hold to within their number.
-        if await self._store.has_queued(self._max_queued_per_owner, owner=owner):
-            raise TooManyRequests(
-                f"{self._max_queued_per_owner} of your jobs wait, which is the limit. Try again later.",
-                code="owner_queue_full",
-                headers=_LATER,
-            )
-        if await self._store.has_queued(self._max_queued):
-            raise Unavailable(
-                f"The queue is full: {self._max_queued} jobs wait. Try again later.",
-                code="queue_full",
-                headers=_LATER,
-            )
-
-    async def _queue(self, job: Job) -> Job:
-        placed = await self._store.insert(job)
-        self._tell(placed)
-        self._hub.wake()
-        return placed
-
-    def _tell(self, job: Job) -> None:
-        self._hub.publish(job)
-        if self._observer is not None:
-            self._observer(job)
-
 
 def _new_job(job_id: str, owner: str, model: str, params: VideoParams, **fields: Any) -> Job:
     return Job(
@@ -239,11 +195,3 @@ def _new_job(job_id: str, owner: str, model: str, params: VideoParams, **fields:
         created_at=utc_now(),
         **fields,
     )
-
-
-def _fingerprint(request: VideoCreate, remix_of: str | None) -> str:
-    """Equal for bodies that say the same, whatever their key order and spacing."""
-    said = request.model_dump(mode="json", exclude_unset=True)
-    if remix_of is not None:
-        said["remix_of"] = remix_of
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -83,6 +83,19 @@ async def database(mongo_uri: str, database_name: str) -> AsyncIterator[Database
 
 @pytest.fixture(scope="session", name="client_service")
 def open_client_service() -> Iterator[ClientService]:
-    """The service that all clients share: they only add to it."""
+    """The service with the demo checkpoint that all clients share: they only add to it."""
     with client_service() as service:
         yield service
+
+
+@pytest.fixture(scope="session", name="shared_scripted_service")
+def open_scripted_service() -> Iterator[ClientService]:
+    with client_service("tests.scripted_service") as service:
+        yield service
+
+
+@pytest.fixture
+def scripted_service(shared_scripted_service: ClientService) -> Iterator[ClientService]:
+    """One with a generator that does what the prompt says: a job lasts as long as a test wants, no longer."""
+    yield shared_scripted_service
+    shared_scripted_service.cancel_all()

@@ -57,7 +57,7 @@ class Service:
         assert job is not None
         return job
 
-    async def until(self, job_id: str, condition: Callable[[Job], bool], within: float = 15) -> Job:
+    async def until(self, job_id: str, condition: Callable[[Job], bool], within: float = 60) -> Job:
         job: Job | None = None
 
         async def holds() -> bool:
@@ -69,7 +69,7 @@ class Service:
         assert job is not None
         return job
 
-    async def final(self, job_id: str, within: float = 15) -> Job:
+    async def final(self, job_id: str, within: float = 60) -> Job:
         return await self.until(job_id, lambda job: job.status.is_final, within)
 
     async def running(self, job_id: str, step: int = 1) -> Job:
@@ -80,8 +80,11 @@ class Service:
 
 
 @asynccontextmanager
-async def service_on(store: JobStore, folder: Path) -> AsyncIterator[Service]:
+async def service_on(
+    store: JobStore, folder: Path, *, max_batch: int | None = None
+) -> AsyncIterator[Service]:
     await store.create_indexes()
-    executor = LocalExecutor(SCRIPTED, GeneratorConfig(device="cpu"), cancel_grace_seconds=0.3)
+    config = GeneratorConfig(device="cpu", max_batch=max_batch)
+    executor = LocalExecutor(SCRIPTED, config, cancel_grace_seconds=0.3)
     async with executor:
         yield Service(store, FileStore(folder, 10**8), executor)

@@ -2,8 +2,9 @@
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -12,8 +13,8 @@ from PIL import Image
 
 from models.job import Timings
 from services.catalogue_entry import CatalogueEntry
-from services.execution.executor import ExecutionFailed, GenerationCancelled
-from services.execution.messages import Completed, GenerationRequest, GeneratorConfig, Progress
+from services.execution.executor import Clip, ExecutionFailed, GenerationCancelled
+from services.execution.messages import Completed, GeneratorConfig
 from tests.clips import make_clip
 
 SCRIPTED = "tests.generators:ScriptedGenerator"
@@ -44,9 +45,12 @@ class ScriptedGenerator:
       file is missing, which is then made;
     - ``refuse <code> <message>``: the job fails with this code;
     - ``bug``: an exception that nobody expects, with a path in its message;
-    - ``garbage``: the answer is no MP4.
+    - ``garbage``: the answer is no MP4;
+    - ``decode <file>``: after the last step it waits, cancellable, until the file is there;
+    - ``encode <file>``: once the device is free, encoding waits, cancellable, until the file is there.
 
-    Anything else is made at once. The model ``missing`` cannot be loaded.
+    Anything else is made at once. The model ``missing`` cannot be loaded. Clips that are made together take
+    their steps together; ``unknown_words`` tells of ``zyzzyva``, and ``dropped_text`` how many there were.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -69,33 +73,67 @@ class ScriptedGenerator:
     def unload_all(self) -> None:
         self._loaded.clear()
 
-    def generate(
-        self,
-        request: GenerationRequest,
-        on_progress: Callable[[Progress], None],
-        is_cancelled: Callable[[], bool],
-    ) -> Completed:
-        self.load(request.model)
-        params = request.params
-        words = params.prompt.split()
+    def make(self, clips: Sequence[Clip]) -> None:
+        self.load(clips[0].request.model)
         started = time.monotonic()
-        for step in range(params.num_inference_steps + 1):
-            if is_cancelled():
+        left = list(clips)
+        for step in range(clips[0].request.params.num_inference_steps + 1):
+            left = [clip for clip in left if self._step(clip, step)]
+        for clip in [clip for clip in left if self._decode(clip)]:
+            clip.leave_device(self._config.max_batch or 1)
+            completed = self._completed(clip, time.monotonic() - started, len(clips))
+            words = clip.request.params.prompt.split()
+            if words[0] == "encode":
+                threading.Thread(target=self._encode, args=(clip, Path(words[1]), completed)).start()
+            else:
+                clip.complete(completed)
+
+    def _step(self, clip: Clip, step: int) -> bool:
+        """Whether the clip goes on."""
+        words = clip.request.params.prompt.split()
+        try:
+            if clip.is_cancelled:
                 raise GenerationCancelled
-            preview = make_preview(step) if words[0] == "pace" and step else None
-            on_progress(Progress(request.job_id, step, params.num_inference_steps, preview))
+            clip.progress(step, make_preview(step) if words[0] == "pace" and step else None)
             if words[0] == "pace":
                 time.sleep(float(words[1]))
             elif step == 1:
-                self._act(words, is_cancelled)
-        video = b"no video" if words[0] == "garbage" else _clip(frames=params.num_frames, fps=params.fps)
+                self._act(words, lambda: clip.is_cancelled)
+        except Exception as error:
+            clip.fail(error)
+            return False
+        return True
+
+    def _decode(self, clip: Clip) -> bool:
+        """Whether the clip goes on."""
+        words = clip.request.params.prompt.split()
+        if words[0] == "decode":
+            try:
+                self._act(["wait", *words[1:]], lambda: clip.is_cancelled)
+            except GenerationCancelled as error:
+                clip.fail(error)
+                return False
+        return True
+
+    def _completed(self, clip: Clip, seconds: float, together: int) -> Completed:
+        params = clip.request.params
+        words = params.prompt.split()
         return Completed(
-            job_id=request.job_id,
-            video=video,
+            job_id=clip.request.job_id,
+            video=b"no video" if words[0] == "garbage" else _clip(frames=params.num_frames, fps=params.fps),
             thumbnail=b"thumbnail",
-            timings=Timings(load=0.0, denoise=time.monotonic() - started),
+            timings=Timings(load=0.0, denoise=seconds),
             unknown_words=tuple(word for word in words if word == "zyzzyva"),
+            dropped_text=f"{together} together" if together > 1 else None,
         )
+
+    def _encode(self, clip: Clip, gate: Path, completed: Completed) -> None:
+        while not gate.exists():
+            if clip.is_cancelled:
+                clip.fail(GenerationCancelled())
+                return
+            time.sleep(0.005)
+        clip.complete(completed)
 
     def _act(self, words: list[str], is_cancelled: Callable[[], bool]) -> None:
         action, arguments = words[0], words[1:]

@@ -15,7 +15,7 @@ import httpx2
 import psutil
 
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 
 
 def free_port() -> int:
@@ -26,10 +26,14 @@ def free_port() -> int:
 
 
 class RunningService:
-    """A service over a data folder. ``client`` talks to it; what it printed is in ``output``."""
+    """A service over a data folder. ``client`` talks to it; what it printed is in ``output``.
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    ``module`` is what starts it: ``app``, or ``tests.scripted_service``.
+    """
+
+    def __init__(self, data_dir: Path, *, module: str = "app", **settings: str) -> None:
         self.data_dir = data_dir
+        self.module = module
         self.port = free_port()
         self.settings = settings
         self.log = data_dir.with_name(data_dir.name + ".log")
@@ -49,7 +53,11 @@ class RunningService:
         } | self.settings
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app"], cwd=REPOSITORY_ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", self.module],
+                cwd=REPOSITORY_ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
         self.wait_until(self.is_ready, START_SECONDS, "the service did not become ready")
 
@@ -131,8 +139,10 @@ class RunningService:
 
 
 @contextmanager
-def running_service(data_dir: Path, settings: Mapping[str, str] | None = None) -> Iterator[RunningService]:
-    service = RunningService(data_dir, **(settings or {}))
+def running_service(
+    data_dir: Path, settings: Mapping[str, str] | None = None, *, module: str = "app"
+) -> Iterator[RunningService]:
+    service = RunningService(data_dir, module=module, **(settings or {}))
     try:
         service.start()
         yield service

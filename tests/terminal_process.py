@@ -68,7 +68,9 @@ def in_terminal(
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env={**environment, "TERM": "xterm"},
+        # Its size is the terminal's, not the one that COLUMNS and LINES tell of.
+        env={name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+        | {"TERM": "xterm"},
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -1,11 +1,15 @@
-"""ffmpeg and the checkpoint break under the running service, and are mended."""
+"""The encoder and the checkpoint break under the running service, and are mended."""
 
+import fcntl
+import os
 import shutil
-import stat
+import struct
+import sys
+import termios
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
+import psutil
 import pytest
 
 from services.catalogue_entry import REPOSITORY_ROOT
@@ -14,37 +18,48 @@ from tests.running_service import RunningService, running_service
 FEW_STEPS = {"num_inference_steps": 2}
 
 
-@pytest.fixture
-def broken_ffmpeg(tmp_path: Path) -> Path:
-    """An ffmpeg that does what the file beside it says, and works without one."""
-    program, orders = tmp_path / "ffmpeg", tmp_path / "orders"
-    program.write_text(
-        f'#!/bin/sh\nif [ -e {orders} ]; then . {orders}; fi\nexec {imageio_ffmpeg.get_ffmpeg_exe()} "$@"\n'
+def encoder(service: RunningService) -> psutil.Process:
+    """The idle process that will encode the next clip."""
+    (process,) = (
+        child for child in service.children() if any("encoder_process" in part for part in child.cmdline())
     )
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return program
+    return process
+
+
+def has_begun(process: psutil.Process) -> bool:
+    """Whether something waits in its standard input to be read."""
+    descriptor = os.open(f"/proc/{process.pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))[0] > 0
+    finally:
+        os.close(descriptor)
 
 
 def run(service: RunningService, **body: Any) -> dict[str, Any]:
     return service.wait_for(service.create(**FEW_STEPS, **body)["id"], "completed", "failed")
 
 
-def test_a_failing_ffmpeg_fails_its_job_and_no_other(broken_ffmpeg: Path, tmp_path: Path) -> None:
-    orders = broken_ffmpeg.with_name("orders")
-    with running_service(tmp_path / "data", {"IMAGEIO_FFMPEG_EXE": str(broken_ffmpeg)}) as service:
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into a pipe through /proc")
+def test_a_killed_encoder_fails_its_job_and_no_other(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service:
+        first = run(service)
         worker = service.worker().pid
-        for order in ("exit 1", "kill -9 $$", "head -c 1000 >/dev/null; kill -9 $$"):
-            orders.write_text(order)
-            job = run(service)
-            assert (job["status"], job["error"]["code"], job["attempt"]) == ("failed", "encoding_failed", 1)
-            assert str(tmp_path) not in job["error"]["message"]
-            orders.unlink()
-        job = run(service)
-        assert job["status"] == "completed"
+        victim = encoder(service)
+        victim.suspend()
+        job = service.create(**FEW_STEPS)
+        service.wait_until(lambda: has_begun(victim), 60, "the encoder was given no clip")
+        victim.kill()
+        job = service.wait_for(job["id"], "completed", "failed")
+        assert (job["status"], job["error"]["code"], job["attempt"]) == ("failed", "encoding_failed", 1)
+        assert str(tmp_path) not in job["error"]["message"]
+
+        second = run(service)
+        encoder(service).kill()
+        third = run(service)
+        assert {each["status"] for each in (first, second, third)} == {"completed"}
         assert service.worker().pid == worker
         stored = {path.name.partition(".")[0] for path in (service.data_dir / "videos").glob("*.*")}
-        assert stored == {job["id"]}
-        assert not list((service.data_dir / "holders").glob("*.scratch/*"))
+        assert stored == {first["id"], second["id"], third["id"]}
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -16,14 +15,13 @@ from authentication import create_key
 from clients.cli import exit_code
 from clients.cli_arguments import options_of, parse
 from clients.errors import ApiError, ClientError, error_of
-from clients.terminal import printable
+from clients.terminal import Terminal, printable
 from tests.client_service import ClientService
 from tests.running_service import REPOSITORY_ROOT, free_port
 from tests.terminal_process import TerminalProcess, in_terminal
-from tests.test_service import LONG
 
 COMMAND = [sys.executable, "-m", "clients.cli"]
-LONG_ARGUMENTS = ["--steps", str(LONG["num_inference_steps"])]
+ENDLESS = "wait never"
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +46,10 @@ def terminal(service: ClientService, *arguments: str) -> AbstractContextManager[
     return in_terminal([*COMMAND, *arguments], service.environment, REPOSITORY_ROOT)
 
 
-@pytest.fixture
-def long_job(service: ClientService) -> Iterator[str]:
-    with service.client() as client:
-        job = client.create("a red circle moving left", num_inference_steps=LONG["num_inference_steps"])
-        yield job.id
-
-
 def test_a_clip_in_a_terminal_with_a_live_bar(service: ClientService, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
-    with terminal(
-        service, "a red circle moving left", "-o", str(output), "--seed", "7", *LONG_ARGUMENTS
-    ) as shown:
+    options = ["-o", str(output), "--seed", "7", "--steps", "100"]
+    with terminal(service, "a red circle moving left", *options) as shown:
         shown.expect(r"in progress .*\d+%")
         shown.expect(r"step [1-9]\d*/100, \d+ s left")
         assert shown.wait() == 0, shown.screen
@@ -69,9 +59,9 @@ def test_a_clip_in_a_terminal_with_a_live_bar(service: ClientService, tmp_path: 
     assert os.listdir(tmp_path) == ["out.mp4"]
 
 
-def test_ctrl_c_asks_and_yes_cancels(service: ClientService) -> None:
-    with terminal(service, "a blue star", *LONG_ARGUMENTS) as shown:
-        shown.expect(r"step \d+/100")
+def test_ctrl_c_asks_and_yes_cancels(scripted_service: ClientService) -> None:
+    with terminal(scripted_service, ENDLESS) as shown:
+        shown.expect(r"step \d+/20")
         shown.type("\x03")
         job_id = shown.expect(r"Cancel (video_\w+)\?")[1]
         shown.type("what\n")
@@ -79,57 +69,60 @@ def test_ctrl_c_asks_and_yes_cancels(service: ClientService) -> None:
         shown.type("y\n")
         assert shown.wait() == 130, shown.screen
         shown.expect(f"{job_id} was cancelled")
-    assert service.service.job(job_id)["status"] == "cancelled"
+    assert scripted_service.service.job(job_id)["status"] == "cancelled"
 
 
-def test_a_second_ctrl_c_means_yes(service: ClientService) -> None:
-    with terminal(service, "a blue star", *LONG_ARGUMENTS) as shown:
-        shown.expect(r"step \d+/100")
+def test_a_second_ctrl_c_means_yes(scripted_service: ClientService) -> None:
+    with terminal(scripted_service, ENDLESS) as shown:
+        shown.expect(r"step \d+/20")
         shown.type("\x03")
         job_id = shown.expect(r"Cancel (video_\w+)\?")[1]
         shown.type("\x03")
         assert shown.wait() == 130, shown.screen
-    service.service.wait_for(job_id, "cancelled")
+    scripted_service.service.wait_for(job_id, "cancelled")
 
 
-def test_no_waits_on_and_leave_leaves_it_running(service: ClientService, tmp_path: Path) -> None:
-    with terminal(service, "a star", "-o", str(tmp_path), *LONG_ARGUMENTS) as shown:
-        shown.expect(r"step \d+/100")
+def test_no_waits_on_and_leave_leaves_it_running(scripted_service: ClientService, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with terminal(scripted_service, f"wait {go}", "-o", str(tmp_path)) as shown:
+        shown.expect(r"step \d+/20")
         shown.type("\x03")
         job_id = shown.expect(r"Cancel (video_\w+)\?")[1]
         shown.type("n\n")
-        shown.expect(r"(?s)Cancel.*step \d+/100")
+        shown.expect(r"(?s)Cancel.*step \d+/20")
         shown.type("\x03")
         shown.expect(r"(?s)Cancel video_.*Cancel video_")
         shown.type("l\n")
         assert shown.wait() == 130, shown.screen
         shown.expect(f"'watch {job_id}' follows it")
-    assert service.service.job(job_id)["status"] != "cancelled"
-    watched = run(service, "watch", job_id, "-o", str(tmp_path))
+    assert scripted_service.service.job(job_id)["status"] == "in_progress"
+    go.touch()
+    watched = run(scripted_service, "watch", job_id, "-o", str(tmp_path))
     assert watched.returncode == 0, watched.stderr
     assert watched.stdout.strip() == str(tmp_path / f"{job_id}.mp4")
 
 
-def test_a_script_that_is_interrupted_is_asked_nothing(service: ClientService, long_job: str) -> None:
+def test_a_script_that_is_interrupted_is_asked_nothing(scripted_service: ClientService) -> None:
+    job_id = run(scripted_service, ENDLESS, "--no-wait").stdout.strip()
     process = subprocess.Popen(
-        [*COMMAND, "watch", long_job],
+        [*COMMAND, "watch", job_id],
         cwd=REPOSITORY_ROOT,
-        env=service.environment,
+        env=scripted_service.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stderr is not None
-    assert long_job in process.stderr.readline()
+    assert job_id in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"'cancel {long_job}' stops it" in said
-    assert service.service.job(long_job)["status"] != "cancelled"
-    cancelled = run(service, "cancel", long_job, "--json")
-    assert json.loads(cancelled.stdout)["id"] == long_job
-    service.service.wait_for(long_job, "cancelled")
+    assert f"'cancel {job_id}' stops it" in said
+    assert scripted_service.service.job(job_id)["status"] != "cancelled"
+    cancelled = run(scripted_service, "cancel", job_id, "--json")
+    assert json.loads(cancelled.stdout)["id"] == job_id
+    scripted_service.service.wait_for(job_id, "cancelled")
 
 
 def test_jobs_as_scripts_see_them(service: ClientService, tmp_path: Path) -> None:
@@ -158,9 +151,12 @@ def test_jobs_as_scripts_see_them(service: ClientService, tmp_path: Path) -> Non
 def test_models_fit_the_terminal(service: ClientService) -> None:
     with terminal(service, "models") as shown:
         assert shown.wait() == 0
-        rows = [line for line in shown.screen.splitlines() if line.startswith("demo (default)")]
-        assert len(rows) == 1, shown.screen
-        assert len(rows[0]) <= 100
+        rows = [line.split() for line in shown.screen.splitlines()]
+        assert ["model", "size", "frames", "licence", "description"] in rows
+        (row,) = [row for row in rows if row[:2] == ["demo", "(default)"]]
+        assert row[2:7] == ["64", "x", "64", "8", "MIT"]
+        assert row[-1].endswith("…"), "the description is cut"
+        assert max(map(len, shown.screen.splitlines())) <= 100
     assert "demo (default)\t64 x 64\t8\tMIT" in run(service, "models").stdout
 
 
@@ -232,6 +228,17 @@ def test_a_prompt_may_stand_without_a_command() -> None:
         given = {name: value for name, value in options_of(arguments).items() if value is not None}
         assert given == {"seed": 7}
     assert parse(["--url=http://x", "list"]).command == "list"
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(60, "a\tb"), (61, "a" + 49 * " " + "  b ")])
+def test_only_the_last_column_is_cut(
+    columns: int, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Terminal().table(("id", "nine cell"), [("a" + 49 * "-", "b" * 99), ("a", "b")])
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith(shown)
 
 
 def test_escape_sequences_stay_out_of_the_terminal() -> None:

@@ -29,7 +29,7 @@ from clients import (
     Update,
     WaitTimeout,
 )
-from clients.records import Defaults, Filters, Job, Limits, Model, Params, Video
+from clients.records import Defaults, Filters, Job, Limits, Model, Params, Tier, Video
 from models import responses, video
 from routers.listing import JobFilters
 from tests.live_api import LiveApi, live_api
@@ -75,6 +75,7 @@ async def test_it_reads_what_the_service_writes() -> None:
         (Model, responses.ModelResponse),
         (Limits, responses.ModelLimits),
         (Defaults, responses.ModelDefaults),
+        (Tier, responses.ModelTier),
     )
     for ours, theirs in pairs:
         unknown = ours.model_fields.keys() - theirs.model_fields.keys()
@@ -179,7 +180,9 @@ async def test_models_and_links(client: AsyncClient) -> None:
     models = {model.id: model for model in await client.models()}
     assert models["demo"].default
     assert models["demo"].limits.width.maximum == 64
-    clip = await client.generate("a star")
+    assert [tier.quality for tier in models["demo"].tiers] == ["exact", "balanced", "fast"]
+    clip = await client.generate("a star", quality="fast")
+    assert clip.job.params.quality == "fast"
     link = await client.link(clip.job.id, expires_in=60)
     assert f"/videos/{clip.job.id}" in link.url
 

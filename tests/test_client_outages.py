@@ -56,15 +56,16 @@ async def test_a_create_whose_answer_is_lost_makes_one_job(proxy: HttpProxy) -> 
         assert [found.id async for found in client.list(q="lost and found")] == [job.id]
 
 
-async def test_a_retry_whose_answer_is_lost_is_not_repeated(client: AsyncClient, proxy: HttpProxy) -> None:
+async def test_a_retry_whose_answer_is_lost_makes_one_job(client: AsyncClient, proxy: HttpProxy) -> None:
     with pytest.raises(JobFailed) as failed:
         await client.generate("refuse timeout once")
     async with AsyncClient(proxy.url) as cut_off:
         await cut_off.models()
-        proxy.cuts = [Cut(b"/retry")]
-        with pytest.raises(ServiceUnreachable):
-            await cut_off.retry(failed.value.job.id)
-        assert proxy.count(b"/retry") == 1
+        proxy.cuts = [Cut(b"/retry"), Cut(b"/retry", after=40)]
+        again = await cut_off.retry(failed.value.job.id)
+        assert proxy.count(b"/retry") == 3
+        made = [job async for job in client.list(q="refuse timeout once")]
+        assert [job.id for job in made] == [again.id, failed.value.job.id]
 
 
 async def test_a_broken_event_stream_is_taken_up_again(proxy: HttpProxy) -> None:

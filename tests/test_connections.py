@@ -65,6 +65,18 @@ async def test_headers_that_trickle_in_end_with_their_time(api: LiveApi) -> None
     assert PATIENCE <= time.monotonic() - started < 10 * PATIENCE
 
 
+async def test_a_refusal_is_read_by_a_client_that_still_sends(api: LiveApi) -> None:
+    """A connection that is closed with bytes unread is reset, and the answer lost."""
+    async with connection(api) as (reader, writer):
+        writer.write(b"not HTTP at all\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n"), 10)
+        assert b" 400 " in head
+        for _ in range(3):
+            writer.write(b"more of the same\r\n")
+            await writer.drain()
+        assert b"invalid_http" in await asyncio.wait_for(reader.read(), 10)
+
+
 @pytest.mark.parametrize("target", [b"POST /videos", b"POST /keys"], ids=["read", "not read"])
 async def test_a_body_that_trickles_in_ends_with_its_time(api: LiveApi, target: bytes) -> None:
     async with connection(api) as (reader, writer):

@@ -14,7 +14,6 @@ from authentication import create_key
 from tests.client_service import ClientService
 from tests.live_api import live_api
 from tests.running_service import REPOSITORY_ROOT, free_port
-from tests.test_service import LONG
 
 FOLDER = REPOSITORY_ROOT / "clients" / "curl"
 MISSING = [program for program in ("bash", "curl", "jq") if shutil.which(program) is None]
@@ -57,19 +56,21 @@ def test_create_wait_download(client_service: ClientService, tmp_path: Path) -> 
 
 
 @needs_programs
-def test_events_follow_a_job_that_cancel_ends(client_service: ClientService) -> None:
-    with client_service.client() as client:
-        job = client.create("a blue star", **LONG)
+def test_events_follow_a_job_that_cancel_ends(scripted_service: ClientService) -> None:
+    with scripted_service.client() as client:
+        job = client.create("wait never")
     following = subprocess.Popen(
-        [FOLDER / "events.sh", job.id], env=client_service.environment, stdout=subprocess.PIPE, text=True
+        [FOLDER / "events.sh", job.id], env=scripted_service.environment, stdout=subprocess.PIPE, text=True
     )
-    client_service.service.wait_for_step(job.id, 1)
-    done = run(client_service, "cancel.sh", job.id)
+    assert following.stdout is not None
+    assert following.stdout.readline().startswith(job.id)
+    scripted_service.service.wait_for_step(job.id, 1)
+    done = run(scripted_service, "cancel.sh", job.id)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(job.id)
     said, _ = following.communicate(timeout=60)
     assert following.returncode == 0
-    assert re.search(r"^step \d+/100$", said, re.MULTILINE)
+    assert re.search(r"^step \d+/20$", said, re.MULTILINE)
     assert said.splitlines()[-1] == f"{job.id} cancelled"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from tests.client_service import ClientService
 from tests.clips import make_clip
 from tests.display import XVFB, virtual_display
 from tests.running_service import REPOSITORY_ROOT, free_port
-from tests.test_service import LONG
 
 tkinter = pytest.importorskip("tkinter", reason="this Python has no tkinter (apt-get install python3-tk)")
 if XVFB is None:
@@ -51,8 +51,8 @@ class Window:
         return str(self.app.status["text"])
 
     def write(self, prompt: str) -> None:
-        self.app.prompt.delete("1.0", "end")
-        self.app.prompt.insert("1.0", prompt)
+        self.app.form.prompt.delete("1.0", "end")
+        self.app.form.prompt.insert("1.0", prompt)
 
     @property
     def is_closed(self) -> bool:
@@ -77,13 +77,26 @@ class Window:
         gc.collect()
 
 
-@pytest.fixture
-def window(display: str, client_service: ClientService) -> Iterator[Window]:
-    with client_service.client() as client:
+@contextmanager
+def opened(display: str, service: ClientService) -> Iterator[Window]:
+    with service.client() as client:
         window = Window(display, client)
-        window.until(lambda: window.app.model.get())
+        window.until(lambda: window.app.form.model.get())
         yield window
         window.close()
+
+
+@pytest.fixture
+def window(display: str, client_service: ClientService) -> Iterator[Window]:
+    with opened(display, client_service) as window:
+        yield window
+
+
+@pytest.fixture
+def scripted_window(display: str, scripted_service: ClientService) -> Iterator[Window]:
+    """A clip lasts here as long as its prompt says."""
+    with opened(display, scripted_service) as window:
+        yield window
 
 
 def state(button: object) -> str:
@@ -92,16 +105,20 @@ def state(button: object) -> str:
 
 def test_a_clip_is_made_plays_and_is_saved(window: Window, tmp_path: Path) -> None:
     app = window.app
-    assert app.model.get() == "demo"
-    assert app.numbers["width"].get() == "64"
+    assert app.form.model.get() == "demo"
+    assert app.form.numbers["width"].get() == "64"
+    assert (app.form.quality.get(), app.form.numbers["num_inference_steps"].get()) == ("exact", "20")
+    app.form.quality.set("fast")
+    app.form.quality.event_generate("<<ComboboxSelected>>")
+    window.until(lambda: app.form.numbers["num_inference_steps"].get() != "20")
     window.write("a red circle moving left")
-    app.seed.insert(0, "7")
-    app.prompt.focus_force()
-    app.prompt.event_generate("<Control-Return>")
+    app.form.seed.insert(0, "7")
+    app.form.prompt.focus_force()
+    app.form.prompt.event_generate("<Control-Return>")
     percents: set[float] = set()
     window.until(lambda: percents.add(float(app.progress["value"])) or state(app.save) == "normal")
     assert len(percents) > 3
-    assert window.status == "Completed"
+    assert window.status == "Completed, seed 7"
     assert state(app.generate) == "normal"
 
     shown: set[str] = set()
@@ -132,21 +149,27 @@ def widgets_below(root: "tkinter.Tk", parent: str) -> Iterator[str]:
         yield from widgets_below(root, str(name))
 
 
-def test_cancel(window: Window) -> None:
+def test_cancel(scripted_window: Window) -> None:
+    window = scripted_window
     window.write("a blue star")
-    window.app.numbers["num_inference_steps"].set(LONG["num_inference_steps"])
+    window.app.generate.invoke()
+    window.until(lambda: state(window.app.save) == "normal")
+    window.write("wait never")
     window.app.generate.invoke()
     assert state(window.app.generate) == "disabled"
     window.until(lambda: "step" in window.status)
+    assert state(window.app.save) == "disabled", "that clip has another name"
     window.app.cancel.invoke()
     window.until(lambda: "was cancelled" in window.status)
     assert state(window.app.generate) == "normal"
     assert state(window.app.cancel) == "disabled"
 
 
-def test_closing_asks_for_the_clip_in_the_making(window: Window, client_service: ClientService) -> None:
-    window.write("a green square")
-    window.app.numbers["num_inference_steps"].set(LONG["num_inference_steps"])
+def test_closing_asks_for_the_clip_in_the_making(
+    scripted_window: Window, scripted_service: ClientService
+) -> None:
+    window = scripted_window
+    window.write("wait never again")
     window.app.generate.invoke()
     window.until(lambda: "step" in window.status)
     tk = window.root.tk
@@ -156,9 +179,9 @@ def test_closing_asks_for_the_clip_in_the_making(window: Window, client_service:
     window.answer("__tk__messagebox", lambda dialog: tk.call(f"{dialog}.yes", "invoke"))
     window.app.close()
     assert window.is_closed
-    with client_service.client() as client:
-        job = next(client.list(q="a green square"))
-        client_service.service.wait_for(job.id, "cancelled")
+    with scripted_service.client() as client:
+        job = next(client.list(q="never again"))
+        scripted_service.service.wait_for(job.id, "cancelled")
 
 
 def test_what_is_wrong_is_said_in_the_window(window: Window) -> None:
@@ -166,20 +189,20 @@ def test_what_is_wrong_is_said_in_the_window(window: Window) -> None:
     app.generate.invoke()
     assert "Say in the prompt" in window.status
     window.write("a star")
-    app.numbers["width"].set("63")
+    app.form.numbers["width"].set("63")
     app.generate.invoke()
     window.until(lambda: "width" in window.status and state(app.generate) == "normal")
-    app.seed.insert(0, "lucky")
+    app.form.seed.insert(0, "lucky")
     app.generate.invoke()
     assert window.status == "Seed: 'lucky' is no number."
 
 
 def test_tab_leaves_the_prompt(window: Window) -> None:
-    window.app.prompt.focus_force()
+    window.app.form.prompt.focus_force()
     window.root.update()
-    window.app.prompt.event_generate("<Tab>")
+    window.app.form.prompt.event_generate("<Tab>")
     window.root.update()
-    assert window.root.focus_get() is window.app.negative_prompt
+    assert window.root.focus_get() is window.app.form.negative_prompt
 
 
 def test_no_service_is_said_in_the_window(display: str) -> None:

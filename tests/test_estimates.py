@@ -1,8 +1,13 @@
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from models.job import Job, JobProgress, JobStatus, Timings
+import pytest
+
+from models.job import Job, JobProgress, JobStatus, Lease, Timings
 from models.video import VideoParams
+from services.database_errors import DatabaseUnavailable
 from services.estimates import Estimator, seconds_in_line
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,6 +80,17 @@ async def test_of_the_running_job_only_what_is_left_counts() -> None:
     assert await estimate(History(ahead=0, average=8, runs=[begins]), job(JobStatus.QUEUED)) == (0, 13.0)
 
 
+async def test_what_one_worker_has_at_hand_is_one_place() -> None:
+    def held(worker: str, step: int) -> Job:
+        lease = Lease(worker=worker, token="t", expires_at=NOW)
+        return job(JobStatus.IN_PROGRESS, step=step, seconds=4).model_copy(update={"lease": lease})
+
+    encoded, begun = held("w", 20), held("w", 10)
+    assert await estimate(History(average=8, runs=[encoded, begun]), job(JobStatus.QUEUED)) == (0, 12.0)
+    elsewhere = [encoded, begun, held("v", 20)]
+    assert await estimate(History(average=8, runs=elsewhere), job(JobStatus.QUEUED)) == (0, 8.0)
+
+
 def test_several_places_serve_one_line() -> None:
     assert seconds_in_line([], 0, 8) == 8
     assert seconds_in_line([3, 1], 0, 8) == 9
@@ -117,3 +133,48 @@ async def test_the_average_is_remembered() -> None:
     for _ in range(5):
         await estimator.remaining_seconds([job(JobStatus.QUEUED)], {"video_A": 0}, NOW)
     assert history.asked == 1
+
+
+class SlowHistory(History):
+    """Answers some questions never, or not at all."""
+
+    def __init__(self, question: str, error: Exception | None) -> None:
+        super().__init__(ahead=2, average=3)
+        self.calls = 0
+
+        async def never(*args: Any, **kwargs: Any) -> None:
+            self.calls += 1
+            if error is not None:
+                raise error
+            await asyncio.Event().wait()
+
+        setattr(self, question, never)
+
+
+@pytest.mark.parametrize("error", [None, DatabaseUnavailable()], ids=["late", "failing"])
+@pytest.mark.parametrize(
+    ("question", "known"),
+    [
+        ("count_queued", (None, None)),
+        ("running", (2, None)),
+        ("average_seconds", (2, None)),
+    ],
+)
+async def test_no_answer_fails_for_want_of_an_estimate(
+    question: str, known: tuple[int | None, float | None], error: Exception | None
+) -> None:
+    history = SlowHistory(question, error)
+    estimator = Estimator(history, max_queued=100, patience_seconds=0.02)
+    waiting = job(JobStatus.QUEUED)
+    for _ in range(3):
+        positions = await estimator.queue_positions([waiting])
+        remaining = await estimator.remaining_seconds([waiting], positions, NOW)
+        assert (positions.get(waiting.id), remaining[waiting.id]) == known
+    # A history that is too long to average is not averaged for every answer.
+    assert history.calls == (1 if question == "average_seconds" else 3)
+
+
+async def test_a_page_is_answered_without_positions_where_they_come_late() -> None:
+    page = [job(JobStatus.QUEUED).model_copy(update={"id": f"video_{n}"}) for n in range(2)]
+    estimator = Estimator(SlowHistory("queued_places", None), max_queued=100, patience_seconds=0.02)
+    assert await estimator.queue_positions(page) == {}

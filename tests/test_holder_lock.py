@@ -103,20 +103,3 @@ def test_a_folder_that_cannot_be_locked_only_warns(tmp_path: Path, caplog: pytes
         assert "cannot be locked" in caplog.text
         assert not lock.is_dead("other")
         lock.forget_dead(wanted=())
-
-
-def test_scratch_goes_with_its_holder(other: subprocess.Popen[str], tmp_path: Path) -> None:
-    dead = tmp_path / "holders" / f"{name_of(other)}.scratch"
-    with HolderLock(tmp_path) as lock:
-        assert lock.scratch is not None
-        for scratch in (dead, lock.scratch):
-            scratch.mkdir()
-            (scratch / "clip.mp4").write_bytes(b"half")
-        lock.forget_dead(wanted=())
-        assert dead.exists()
-        other.kill()
-        other.wait()
-        lock.forget_dead(wanted=())
-        assert not dead.exists()
-        assert lock.scratch.exists()
-    assert list((tmp_path / "holders").iterdir()) == []

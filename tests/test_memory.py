@@ -84,6 +84,17 @@ def test_a_small_card_gets_offload_and_slicing(monkeypatch, free_gib, offload, s
     assert (chosen.offload, chosen.vae_slicing) == ("model", False)
 
 
+@pytest.mark.parametrize(
+    ("free_gib", "said"),
+    [
+        (7.6, "cuda:0 in float16, offload none, VAE slicing on"),
+        (5.5, "cuda:0 in float16, offload model, VAE slicing on"),
+    ],
+)
+def test_what_was_picked_for_a_card_of_8_gb_and_one_of_6_can_be_said(free_gib, said):
+    assert str(choose_placement(REFERENCE, GeneratorConfig(), CUDA, free=int(free_gib * GIB))) == said
+
+
 def test_a_cpu_offloads_nothing():
     placement = choose_placement(REFERENCE, GeneratorConfig(offload="sequential"), CPU)
     assert (placement.offload, placement.vae_slicing) == ("none", False)

@@ -193,6 +193,29 @@ async def test_an_image_is_refused_by_name(client: Client, fields: dict[str, Any
     assert "demo takes no image" in error.message
 
 
+async def test_what_the_models_cannot_do_is_refused_by_name(client: Client) -> None:
+    clip = ("clip.mp4", b"\0" * 100)
+    for call in (
+        client.videos.edit(prompt="x", video=clip),
+        client.videos.extend(prompt="x", seconds="4", video=clip),
+        client.videos.create_character(name="x", video=clip),
+        client.videos.get_character("char_1"),
+    ):
+        error = await client.refused(call, openai.BadRequestError)
+        assert error.code == "unsupported_operation"
+        assert "remix" in error.message
+
+
+async def test_models_have_the_names_that_create_takes(client: Client) -> None:
+    models = [model async for model in client.models.list()]
+    assert models[0].id == "text-to-video-ms-1.7b"
+    assert models[0].owned_by == "damo-vilab"
+    demo = await client.models.retrieve("demo")
+    assert (demo.object, demo.owned_by) == ("model", "local")
+    error = await client.refused(client.models.retrieve("sora-3"), openai.NotFoundError)
+    assert error.code == "model_not_found"
+
+
 async def test_what_is_missing_is_not_found(client: Client) -> None:
     for call in (
         client.videos.retrieve(NOBODYS),

@@ -162,7 +162,7 @@ async def test_a_clip_is_made_again(api: LiveApi, browser: Browser) -> None:
         await visitor.button("Again with these", visitor.details).click()
         await expect(visitor.details).to_have_count(0)
         await expect(page.get_by_label("Seed", exact=True)).to_have_value("7")
-        await expect(page.get_by_label("Frames a second")).to_have_value("12")
+        await expect(page.get_by_label("Frames per second")).to_have_value("12")
         await page.get_by_role("button", name="Generate").click()
         await visitor.finished()
         twin = (await api.client.get("/jobs", params={"limit": 1})).json()["data"][0]

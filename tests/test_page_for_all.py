@@ -53,7 +53,7 @@ async def test_axe_finds_no_fault(api: LiveApi, browser: Browser, size: str, sch
         await visitor.cards.first.wait_for()
         await check(visitor, "at first")
         await visitor.advanced("Steps", 1000)
-        await page.get_by_label("Prompt", exact=True).fill("pace 0.3")
+        await page.get_by_label("Prompt", exact=True).fill("pace 1")
         await page.get_by_role("button", name="Generate").click()
         await check(visitor, "a refusal beside its field")
         await visitor.advanced("Steps", 100)
@@ -113,6 +113,11 @@ async def test_with_keys_on_the_page_asks_for_one(tmp_path: Path, browser: Brows
             await page.goto(visitor.base)
             await page.locator("#key-dialog").wait_for()
             await check(visitor, "the field for the key")
+            # Who puts it away finds out what to do.
+            await page.keyboard.press("Escape")
+            await page.get_by_role("button", name="Generate").click()
+            await expect(page.locator("#problem")).to_contain_text("press API key")
+            await visitor.button("API key").click()
             with visitor.expecting("401"):
                 await page.get_by_label("Key", exact=True).fill("t2v_wrong")
                 await visitor.button("Use this key").click()

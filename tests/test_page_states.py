@@ -35,10 +35,10 @@ async def browser() -> AsyncIterator[Browser]:
 async def test_a_running_clip_survives_a_reload_and_is_cancelled(api: LiveApi, browser: Browser) -> None:
     async with visit(browser, str(api.client.base_url)) as visitor:
         await visitor.open()
-        await visitor.generate("pace 0.3", steps=100)
+        await visitor.generate("pace 1", steps=100)
         await visitor.stage.locator("img.preview").wait_for()
         await visitor.page.reload()
-        await expect(visitor.stage).to_contain_text("pace 0.3")
+        await expect(visitor.stage).to_contain_text("pace 1")
         await visitor.stage.locator("img.preview").wait_for()
         first = await visitor.stage.locator("img.preview").get_attribute("src")
         await expect(visitor.stage.locator("img.preview")).not_to_have_attribute("src", first or "")
@@ -160,15 +160,31 @@ async def test_a_request_that_got_no_answer_makes_one_clip(api: LiveApi, browser
     assert [job["id"] for job in found] == lost
 
 
-async def test_presets_are_steps(api: LiveApi, browser: Browser) -> None:
+async def test_presets_are_tiers_and_steps(api: LiveApi, browser: Browser) -> None:
+    demo = (await api.client.get("/models/demo")).json()
+    tiers = {tier["quality"]: tier for tier in demo["tiers"]}
     async with visit(browser, str(api.client.base_url)) as visitor:
         page = visitor.page
+        steps, quality, scheduler = (
+            page.locator(f"#field-{name}") for name in ("num_inference_steps", "quality", "scheduler")
+        )
         await visitor.open()
-        for preset, steps in (("Draft", "8"), ("Best", "40"), ("Standard", "20")):
+        for preset, tier, factor in (("Draft", "fast", 1), ("Best", "exact", 2), ("Standard", "exact", 1)):
             await page.get_by_role("group", name="Quality").get_by_text(preset).click()
-            await expect(page.locator("#field-num_inference_steps")).to_have_value(steps)
+            await expect(steps).to_have_value(str(factor * tiers[tier]["num_inference_steps"]))
+            await expect(quality).to_have_value(tier)
+            await expect(scheduler).to_have_value(tiers[tier]["scheduler"])
         await visitor.advanced("Steps", 21)
         await expect(page.locator("input[name=preset]:checked")).to_have_count(0)
+        await quality.select_option("balanced")
+        await expect(steps).to_have_value(str(tiers["balanced"]["num_inference_steps"]))
+        await quality.select_option("exact")
+        await expect(page.get_by_role("radio", name="Standard")).to_be_checked()
+        await quality.select_option("balanced")
+        await visitor.generate("two tiers")
+        await visitor.finished()
+    (job,) = (await api.client.get("/jobs", params={"q": "two tiers"})).json()["data"]
+    assert job["params"]["quality"] == "balanced"
 
 
 async def test_a_long_history_is_paged_searched_and_filtered(tmp_path: Path, browser: Browser) -> None:
@@ -207,7 +223,7 @@ async def test_a_long_history_is_paged_searched_and_filtered(tmp_path: Path, bro
             await expect(visitor.cards).to_have_count(1)
             await expect(page.get_by_label("Status")).to_have_value("failed")
             await page.get_by_role("searchbox").fill("")
-            await page.get_by_label("Model", exact=True).last.select_option("videocrafter2")
+            await page.get_by_label("Model", exact=True).last.select_option("zeroscope_v2_576w")
             await expect(visitor.cards).to_have_count(0)
 
 

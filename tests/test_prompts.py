@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from services.generation.prompts import MAX_CHUNKS, encode_prompts, find_unknown_words, split_prompt
+from services.generation.prompts import (
+    MAX_CHUNKS,
+    NegativeEmbeddings,
+    encode_prompts,
+    find_unknown_words,
+    split_prompt,
+)
 from tests.tiny_checkpoint import make_pipeline
 
 CPU = torch.device("cpu")
@@ -16,9 +22,11 @@ def pipe():
     return make_pipeline()
 
 
-def encode(pipe, prompt, negative_prompt="", *, guidance=True):
+def encode(pipe, prompt, negative_prompt="", *, guidance=True, negatives=None):
     with torch.inference_mode():
-        return encode_prompts(pipe, prompt, negative_prompt, guidance=guidance, device=CPU)
+        return encode_prompts(
+            pipe, prompt, negative_prompt, guidance=guidance, device=CPU, negatives=negatives
+        )
 
 
 def test_a_prompt_that_fits_is_encoded_as_the_pipeline_does(pipe):
@@ -34,6 +42,34 @@ def test_without_guidance_there_is_no_negative(pipe):
     embeddings = encode(pipe, "a red circle", "blue", guidance=False)
     assert embeddings.negative is None
     assert embeddings.batch.shape == (1, WINDOW, 32)
+
+
+@pytest.mark.parametrize("prompt", ["a red circle", "red " * (ROOM + 1)], ids=["short", "two windows"])
+def test_a_negative_prompt_is_encoded_once(pipe, prompt):
+    negatives = NegativeEmbeddings()
+    encoded = []
+    handle = pipe.text_encoder.register_forward_hook(lambda *_: encoded.append(1))
+    try:
+        first = encode(pipe, prompt, "blue", negatives=negatives)
+        before = len(encoded)
+        second = encode(pipe, prompt, "blue", negatives=negatives)
+    finally:
+        handle.remove()
+    assert (before, len(encoded)) == (2, 3)
+    assert torch.equal(second.batch, first.batch)
+    assert torch.equal(second.batch, encode(pipe, prompt, "blue").batch)
+    assert not torch.equal(encode(pipe, prompt, "green", negatives=negatives).negative, first.negative)
+
+
+def test_the_last_few_negative_prompts_are_kept():
+    negatives = NegativeEmbeddings(2)
+    for name in ("a", "b"):
+        negatives.keep(name, 1, torch.zeros(1))
+    assert negatives.find("a", 1) is not None
+    assert negatives.find("a", 2) is None
+    negatives.keep("c", 1, torch.zeros(1))
+    assert negatives.find("b", 1) is None
+    assert negatives.find("a", 1) is not None
 
 
 @pytest.mark.parametrize("words", [ROOM - 1, ROOM])

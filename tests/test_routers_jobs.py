@@ -113,6 +113,23 @@ async def test_retry_makes_a_new_job_with_the_same_parameters(api: LiveApi) -> N
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_retryable")
 
 
+async def test_a_retry_under_one_key_makes_one_job(api: LiveApi) -> None:
+    first, second = [
+        await api.until((await api.create("refuse invalid_output"))["id"], "failed") for _ in range(2)
+    ]
+    headers = {"Idempotency-Key": "again"}
+    path = f"/jobs/{first['id']}/retry"
+    answers = [await api.client.post(path, headers=headers) for _ in range(3)]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true", "true"]
+    assert {answer.status_code for answer in answers} == {202}
+    assert (await api.client.post(path)).json()["id"] != answers[0].json()["id"]
+    other = await api.client.post(f"/jobs/{second['id']}/retry", headers=headers)
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    for answer in answers:
+        await api.until(answer.json()["id"], "failed")
+
+
 async def test_delete_takes_record_and_file(api: LiveApi) -> None:
     done, running = await api.finished(), await api.waiting()
     path = api.state["files"].video_path(done["id"], done["fence"])

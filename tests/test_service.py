@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 
 from tests.running_service import RunningService, running_service
@@ -105,7 +106,8 @@ def test_a_stopped_service_keeps_its_history(tmp_path: Path, sign: int) -> None:
         service.wait_for(done["id"], "completed")
         children = service.children()
         assert service.stop(sign) == 0, service.output
-        assert not any(child.is_running() for child in children)
+        _, alive = psutil.wait_procs(children, timeout=30)  # a worker's own child ends just after it
+        assert not alive
         assert "Traceback" not in service.output
         service.start()
         assert service.job(done["id"])["status"] == "completed"

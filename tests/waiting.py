@@ -9,7 +9,7 @@ from typing import Any
 
 async def eventually(
     predicate: Callable[[], Any | Awaitable[Any]],
-    timeout: float = 10.0,
+    timeout: float = 60.0,
     message: str = "",
     interval: float = 0.02,
 ) -> Any:

@@ -1,10 +1,10 @@
 """The boundary between the dispatcher and whatever runs a generation; between a worker and its generator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from services.catalogue_entry import CatalogueEntry
-from services.execution.messages import Completed, GenerationRequest, GeneratorConfig, Progress
+from services.execution.messages import Completed, GenerationRequest, GeneratorConfig, News
 
 
 class ExecutionFailed(Exception):
@@ -28,8 +28,33 @@ class GenerationCancelled(Exception):
     """Raised by a generator when ``is_cancelled`` answered True between two steps."""
 
 
+class Clip(Protocol):
+    """One clip to be made, and where its maker tells what becomes of it. Any thread may tell.
+
+    It ends once, with ``complete`` or ``fail``; what is told afterwards is not heard.
+    """
+
+    @property
+    def request(self) -> GenerationRequest: ...
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it is no longer wanted: it is to fail with GenerationCancelled within a step."""
+
+    def progress(self, step: int, preview: bytes | None = None) -> None:
+        """``step`` steps are done."""
+
+    def leave_device(self, fits: int = 1) -> None:
+        """The device has no more to do for it; ``fits`` of its kind can be made at once."""
+
+    def complete(self, completed: Completed) -> None: ...
+
+    def fail(self, error: BaseException) -> None:
+        """ExecutionFailed, GenerationCancelled, or what nobody expected."""
+
+
 class Generator(Protocol):
-    """Runs inside the worker process, on one thread, and owns the device."""
+    """Runs inside the worker process and owns the device. One thread calls it."""
 
     def __init__(self, config: GeneratorConfig) -> None: ...
 
@@ -47,13 +72,12 @@ class Generator(Protocol):
     def unload_all(self) -> None:
         """Free every model and the device's cache."""
 
-    def generate(
-        self,
-        request: GenerationRequest,
-        on_progress: Callable[[Progress], None],
-        is_cancelled: Callable[[], bool],
-    ) -> Completed:
-        """Make one clip. Raises ExecutionFailed, or GenerationCancelled a step after ``is_cancelled``."""
+    def make(self, clips: Sequence[Clip]) -> None:
+        """Make clips of one kind (``GenerationRequest.kind``) together.
+
+        Returns when the device is free. Clips that have not ended by then are being encoded on other threads.
+        What it raises fails all clips that have not ended.
+        """
 
 
 class Executor(Protocol):
@@ -61,7 +85,7 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many generations it runs at once."""
+        """How many devices it has: so many clips or batches are made at once."""
 
     @property
     def device(self) -> str:
@@ -80,11 +104,13 @@ class Executor(Protocol):
     async def unload(self) -> None:
         """Free the device of every model. Raises ExecutionFailed or WorkerLost."""
 
-    async def run(self, request: GenerationRequest, on_progress: Callable[[Progress], None]) -> Completed:
-        """Make one clip. Raises ExecutionFailed or WorkerLost. ``on_progress`` is called on the event loop.
+    async def run(self, request: GenerationRequest, on_news: Callable[[News], None]) -> Completed:
+        """Make one clip. Raises ExecutionFailed or WorkerLost. ``on_news`` is called on the event loop.
+
+        Any number may be handed over: they are made in this order, ``slots`` at a time.
 
         Cancelling the awaiting task stops the generation within one step; a worker that does not obey within
-        the grace period is killed and replaced. ``run`` returns only when the slot is free again.
+        the grace period is killed and replaced. ``run`` returns only when the worker has done with it.
         """
 
     async def __aenter__(self) -> "Executor": ...

@@ -2,29 +2,33 @@
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed, WorkerLost, WorkerUnavailable
 from services.execution.messages import (
+    Answer,
     Cancel,
     Cancelled,
     Command,
     Completed,
+    DeviceDone,
+    Done,
     Event,
     Failed,
     GenerationRequest,
     GeneratorConfig,
     Load,
     ModelsChanged,
+    News,
     Progress,
     Ready,
     Run,
     Shutdown,
+    Started,
     UnloadIdle,
 )
+from services.execution.pending import Pending, PendingCommands
 from services.execution.process import WorkerProcess, describe_exit
 
 logger = logging.getLogger(__name__)
@@ -34,7 +38,7 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 
 
 class LocalExecutor:
-    """Runs one generation at a time in a child process, which alone loads torch and holds the device.
+    """Makes clips in a child process, which alone loads torch and holds the device.
 
     Args:
         generator: ``package.module:Class`` of the Generator, imported in the worker alone.
@@ -57,7 +61,7 @@ class LocalExecutor:
         self._cancel_grace = cancel_grace_seconds
         self._start_timeout = start_timeout_seconds
         self._first_backoff = first_backoff_seconds
-        self._slot = asyncio.Lock()
+        self._gate = asyncio.Lock()
         self._ready = asyncio.Event()
         self._has_started = False
         self._failed_starts = 0
@@ -65,9 +69,7 @@ class LocalExecutor:
         self._loaded: tuple[str, ...] = ()
         self._process: WorkerProcess | None = None
         self._started = False
-        self._command: Command | None = None
-        self._on_progress: Callable[[Progress], None] | None = None
-        self._reply: asyncio.Future[Event] | None = None
+        self._pending = PendingCommands()
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -102,43 +104,55 @@ class LocalExecutor:
         if (process := self._process) is not None:
             process.send(Shutdown())
             # One that is still starting, or busy although nobody waits any more, would not listen.
-            idle = self._ready.is_set() and self._reply is None
+            idle = self._ready.is_set() and not self._pending
             await process.wait(self._cancel_grace if idle else 0)
             self._forget(process)
 
     async def load(self, model: CatalogueEntry) -> None:
-        """Preload a model. Raises ExecutionFailed, or WorkerLost."""
-        await self._execute(Load(model))
+        """Preload a model, when no clip is being made. Raises ExecutionFailed, or WorkerLost."""
+        await self._control(Load(model))
 
     async def unload(self) -> None:
-        """Free every model. Raises ExecutionFailed, or WorkerLost."""
-        await self._execute(UnloadIdle())
+        """Free every model, when no clip is being made. Raises ExecutionFailed, or WorkerLost."""
+        await self._control(UnloadIdle())
 
-    async def run(self, request: GenerationRequest, on_progress: Callable[[Progress], None]) -> Completed:
+    async def run(self, request: GenerationRequest, on_news: Callable[[News], None]) -> Completed:
         """Make one clip; see ``Executor.run``."""
-        match await self._execute(Run(request), on_progress):
-            case Completed() as completed:
-                return completed
-            case other:
-                raise WorkerLost(f"the worker answered {type(other).__name__} without being asked to")
-
-    async def _execute(
-        self, command: Run | Load | UnloadIdle, on_progress: Callable[[Progress], None] | None = None
-    ) -> Event:
-        """Send one command and return the event that ends it."""
-        async with self._slot:
+        async with self._gate:
+            while request.job_id in self._pending:  # an earlier attempt that is being stopped
+                await self._pending.until_removed()
             process = await self._ready_process()
-            self._reply = reply = asyncio.get_running_loop().create_future()
-            self._command, self._on_progress = command, on_progress
-            try:
-                process.send(command)
-                await asyncio.wait({reply})
-            except asyncio.CancelledError:
-                await self._stop(process, command, reply)
-                raise
-            finally:
-                self._reply = self._command = self._on_progress = None
-        answer: Event = reply.result()
+            pending = self._send(process, request.job_id, Run(request), on_news)
+        answer = await self._answer(process, request.job_id, pending)
+        if not isinstance(answer, Completed):
+            raise WorkerLost(f"the worker answered {type(answer).__name__} without being asked to")
+        return answer
+
+    async def _control(self, command: Load | UnloadIdle) -> None:
+        """Runs that come meanwhile wait: stopping this command may mean killing the worker."""
+        async with self._gate:
+            while self._pending:
+                await self._pending.until_removed()
+            process = await self._ready_process()
+            pending = self._send(process, PendingCommands.CONTROL, command, _ignore)
+            await self._answer(process, PendingCommands.CONTROL, pending)
+
+    def _send(
+        self, process: WorkerProcess, key: str, command: Command, on_news: Callable[[News], None]
+    ) -> Pending:
+        pending = self._pending.add(key, on_news)
+        process.send(command)
+        return pending
+
+    async def _answer(self, process: WorkerProcess, key: str, pending: Pending) -> Answer:
+        try:
+            await asyncio.wait({pending.answer})
+        except asyncio.CancelledError:
+            await self._stop(process, key, pending.answer)
+            raise
+        finally:
+            self._pending.remove(key)
+        answer = pending.answer.result()
         if isinstance(answer, Failed):
             raise ExecutionFailed(answer.code, answer.message)
         return answer
@@ -153,29 +167,27 @@ class LocalExecutor:
             raise WorkerUnavailable("the worker ended before it was given the job")
         return self._process
 
-    async def _stop(self, process: WorkerProcess, command: Command, reply: "asyncio.Future[Event]") -> None:
+    async def _stop(self, process: WorkerProcess, key: str, answer: "asyncio.Future[Answer]") -> None:
         """Make the worker end the command, by asking where it listens, else by killing it."""
         try:
-            if isinstance(command, Run):
-                process.send(Cancel(command.request.job_id))
-            if not isinstance(command, Load):
-                await asyncio.wait({reply}, timeout=self._cancel_grace)
+            if key != PendingCommands.CONTROL:
+                process.send(Cancel(key))
+                await asyncio.wait({answer}, timeout=self._cancel_grace)
         finally:
-            if not reply.done():
+            if not answer.done():
                 logger.warning("worker %d does not stop and is killed", process.pid)
                 # At once: nobody may be handed a worker that is about to die.
                 self._ready.clear()
                 process.kill()
                 await asyncio.wait({process.exited})
-            if reply.done():
-                reply.exception()
+            if answer.done():
+                answer.exception()
 
     async def _supervise(self) -> None:
         """Keep one worker alive."""
         while True:
             self._started = False
             try:
-                await asyncio.to_thread(self._clear_scratch)
                 self._process = process = WorkerProcess(self._generator, self._config, self._handle)
             except OSError:
                 logger.exception("the worker process cannot be started")
@@ -192,13 +204,6 @@ class LocalExecutor:
                 self._failed_starts += 1
                 await asyncio.sleep(pause)
 
-    def _clear_scratch(self) -> None:
-        """Delete what a killed worker was encoding; its ffmpeg has ended with it."""
-        if self._config.scratch_dir is not None:
-            scratch = Path(self._config.scratch_dir)
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(mode=0o700, exist_ok=True)
-
     def _handle(self, event: Event) -> None:
         match event:
             case Ready(device):
@@ -207,25 +212,22 @@ class LocalExecutor:
                 self._failed_starts = 0
                 self._ready.set()
                 logger.info("the worker is ready on %s", device)
-            case Progress():
-                if self._on_progress is not None:
-                    self._on_progress(event)
             case ModelsChanged(loaded):
                 self._loaded = loaded
-                if isinstance(self._command, Load | UnloadIdle):
-                    self._end(event)
-            case Completed() | Failed() | Cancelled():
-                self._end(event)
-
-    def _end(self, event: Event) -> None:
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_result(event)
+            case Started() | Progress() | DeviceDone():
+                self._pending.tell(event)
+            case Completed(job_id) | Failed(job_id) | Cancelled(job_id):
+                self._pending.end(job_id, event)
+            case Done():
+                self._pending.end(PendingCommands.CONTROL, event)
 
     def _forget(self, process: WorkerProcess) -> None:
-        """The worker is gone; whoever waits for its answer learns so."""
+        """The worker is gone; whoever waits for its answers learns so."""
         self._ready.clear()
         self._process = None
         self._loaded = ()
-        if self._reply is not None and not self._reply.done():
-            status = describe_exit(process.exited.result())
-            self._reply.set_exception(WorkerLost(f"the worker process ended: {status}"))
+        self._pending.lose(describe_exit(process.exited.result()))
+
+
+def _ignore(news: News) -> None:
+    """A command of no job has no news."""

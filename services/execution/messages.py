@@ -1,5 +1,6 @@
 """What crosses the boundary between the service and a worker: frozen, picklable values without torch."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from models.job import Timings
@@ -19,7 +20,9 @@ class GeneratorConfig:
         cache_dir: Where hub downloads are kept; None for the library's own folder.
         local_files_only: Never ask the hub.
         embed_metadata: Write prompt and parameters into the MP4.
-        scratch_dir: Folder for clips in the making, emptied whenever a worker starts; None for the system's.
+        max_batch: The most clips that are made at once; None for what suits the device.
+        compile: ``auto`` (with CUDA), ``on`` or ``off``: see ``services/generation/acceleration``.
+        compile_dir: Where compiled code is kept; None to compile nothing.
         token: Hugging Face token, or None.
     """
 
@@ -30,17 +33,43 @@ class GeneratorConfig:
     cache_dir: str | None = None
     local_files_only: bool = False
     embed_metadata: bool = True
-    scratch_dir: str | None = None
+    max_batch: int | None = None
+    compile: str = "auto"
+    compile_dir: str | None = None
     token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One job, complete."""
+    """One job, complete.
+
+    Attributes:
+        companions: So many requests of the same ``kind`` follow at once, to be made together with this one.
+        alone: Nothing else may be under way with it: it may have lost its worker before, or may not lose
+            another by the fault of others.
+    """
 
     job_id: str
     model: CatalogueEntry
     params: VideoParams
+    companions: int = 0
+    alone: bool = False
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for requests that can be made in one batch: all but what each clip has for itself."""
+        guided = self.params.guidance_scale > 1
+        shared = self.params.model_dump(
+            exclude={"prompt", "negative_prompt", "seed", "guidance_scale", "fps"}
+        )
+        return (self.model.name, guided, *shared.items())
+
+
+@dataclass(frozen=True)
+class Started:
+    """The worker has taken the job up; until then it waited behind others."""
+
+    job_id: str
 
 
 @dataclass(frozen=True)
@@ -54,6 +83,17 @@ class Progress:
     step: int
     total: int
     preview: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class DeviceDone:
+    """The device is free of the job; what is left is encoding, beside which the next one can run.
+
+    ``fits``: so many of its kind can be made at once.
+    """
+
+    job_id: str
+    fits: int = 1
 
 
 @dataclass(frozen=True)
@@ -98,6 +138,11 @@ class ModelsChanged:
 
 
 @dataclass(frozen=True)
+class Done:
+    """Load or UnloadIdle is carried out."""
+
+
+@dataclass(frozen=True)
 class Start:
     """The first thing a worker is told: which generator to build (``package.module:Class``), and how."""
 
@@ -112,7 +157,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Load:
-    """Load a model ahead of its first job. Answered by ModelsChanged, or Failed with an empty ``job_id``."""
+    """Load a model ahead of its first job. Answered by Done, or Failed with an empty ``job_id``."""
 
     model: CatalogueEntry
 
@@ -133,4 +178,6 @@ class Shutdown:
 
 
 Command = Start | Run | Load | UnloadIdle | Cancel | Shutdown
-Event = Ready | ModelsChanged | Progress | Completed | Failed | Cancelled
+News = Started | Progress | DeviceDone
+Answer = Completed | Failed | Cancelled | Done
+Event = Ready | ModelsChanged | News | Answer

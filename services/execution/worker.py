@@ -1,10 +1,9 @@
-"""The worker process: owns the device, runs one generation at a time, talks over one pipe.
+"""The worker process: owns the device, makes clips one after the other or in batches, talks over one pipe.
 
     python -m services.execution.worker DESCRIPTOR PARENT
 
-Commands are read on a thread of their own, so that Cancel arrives while the main thread generates. Each of
-Run, Load and UnloadIdle is answered by exactly one event that ends it; Progress and ModelsChanged may come
-before.
+Each of Run, Load and UnloadIdle is answered by exactly one event that ends it; news of the job and
+ModelsChanged may come before. While one clip is encoded, on a thread of its own, the next is made.
 """
 
 import importlib
@@ -13,139 +12,129 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
 from typing import Any
 
-from services.catalogue_entry import CatalogueEntry
 from services.child_process import die_with_parent
-from services.execution.executor import ExecutionFailed, GenerationCancelled, Generator
+from services.execution.executor import GenerationCancelled, Generator
+from services.execution.inbox import Inbox
 from services.execution.messages import (
-    Cancel,
     Cancelled,
-    Command,
+    Done,
     Event,
-    Failed,
     GenerationRequest,
     GeneratorConfig,
     Load,
     ModelsChanged,
-    Progress,
     Ready,
     Run,
     Shutdown,
     Start,
+    Started,
     UnloadIdle,
 )
-from services.redaction import without_paths
+from services.execution.task import Task, failure
 
 logger = logging.getLogger(__name__)
 
+COMPANION_SECONDS = 0.5
+"""How long one request waits for another that was announced. It follows at once; later on a busy machine."""
 
-class Inbox:
-    """Commands from the service, in order; Cancel overtakes them."""
+_LOOK_SECONDS = 0.05
+
+
+class Outbox:
+    """Events to the service, from any thread."""
 
     def __init__(self, connection: "Connection[Any, Any]") -> None:
         self._connection = connection
-        self._commands: SimpleQueue[Command] = SimpleQueue()
-        self._cancelled: str | None = None
-        threading.Thread(target=self._read, name="commands", daemon=True).start()
+        self._lock = threading.Lock()
 
-    def next(self) -> Command:
-        return self._commands.get()
-
-    def is_cancelled(self, job_id: str) -> bool:
-        return self._cancelled == job_id
-
-    def _read(self) -> None:
-        while True:
-            try:
-                command: Command = self._connection.recv()
-            except (EOFError, OSError):
-                # The service is gone. The main thread may be deep in a kernel: leave without asking it.
-                os._exit(1)
-            if isinstance(command, Cancel):
-                self._cancelled = command.job_id
-                continue
-            if isinstance(command, Run):
-                # A Cancel that came too late for one attempt must not meet the next.
-                self._cancelled = None
-            self._commands.put(command)
+    def send(self, event: Event) -> None:
+        with self._lock:
+            self._connection.send(event)
 
 
 class Worker:
     """Carries out commands on the calling thread."""
 
-    def __init__(self, connection: "Connection[Any, Any]", inbox: Inbox, generator: Generator) -> None:
-        self._connection = connection
+    def __init__(self, inbox: Inbox, outbox: Outbox, generator: Generator) -> None:
         self._inbox = inbox
+        self._outbox = outbox
         self._generator = generator
+        self._encoding: list[Task] = []
         self._reported: tuple[str, ...] = ()
+        self._reporting = threading.Lock()
 
     def serve(self) -> None:
         """Until Shutdown."""
-        self._send(Ready(device=self._generator.device))
+        self._outbox.send(Ready(device=self._generator.device))
         while True:
-            command = self._inbox.next()
-            match command:
+            match self._inbox.next():
                 case Shutdown():
                     return
                 case Run(request):
-                    answer = self._attempt(request.job_id, self._generate, request)
-                    self._report_models()
-                    self._send(answer)
+                    self._make(request)
                 case Load(model):
-                    self._send(self._attempt("", self._load, model))
+                    self._carry_out(lambda model=model: self._generator.load(model))  # type: ignore[misc]
                 case UnloadIdle():
-                    self._send(self._attempt("", self._unload))
+                    self._carry_out(self._generator.unload_all)
 
-    def _generate(self, request: GenerationRequest) -> Event:
-        def on_progress(progress: Progress) -> None:
-            self._report_models()
-            self._send(progress)
-
-        def is_cancelled() -> bool:
-            return self._inbox.is_cancelled(request.job_id)
-
-        return self._generator.generate(request, on_progress, is_cancelled)
-
-    def _load(self, model: CatalogueEntry) -> Event:
-        self._generator.load(model)
-        return self._models()
-
-    def _unload(self) -> Event:
-        self._generator.unload_all()
-        return self._models()
-
-    def _attempt(self, job_id: str, action: Callable[..., Event], *arguments: object) -> Event:
-        """What ``action`` answers, or the event that tells of its failure: the worker outlives any job."""
+    def _make(self, request: GenerationRequest) -> None:
+        tasks = [self._take_up(each) for each in self._with_companions(request)]
+        if request.alone:
+            self._finish_encoding(tasks)
+        tasks = [task for task in tasks if not task.has_ended]
+        for task in tasks:
+            self._outbox.send(Started(task.request.job_id))
         try:
-            return action(*arguments)
-        except GenerationCancelled:
-            return Cancelled(job_id)
-        except ExecutionFailed as error:
-            message = without_paths(error.message)
-            if message != error.message:
-                logger.error("job %s: %s: %s", job_id or "(none)", error.code, error.message)
-            return Failed(job_id, error.code, message)
+            self._generator.make(tasks)
         except Exception as error:
-            # The message may hold paths or prompts: the caller gets the error's name, the log the rest.
-            logger.exception("job %s failed unexpectedly", job_id or "(none)")
-            return Failed(
-                job_id, "internal_error", f"the generation failed unexpectedly ({type(error).__name__})"
-            )
+            for task in tasks:
+                task.fail(error)
+        for task in tasks:
+            task.leave_device()
+        self._encoding = [task for task in (*self._encoding, *tasks) if not task.has_ended]
+        if request.alone:
+            self._finish_encoding()
 
-    def _report_models(self) -> None:
-        if tuple(self._generator.loaded) != self._reported:
-            self._send(self._models())
+    def _with_companions(self, request: GenerationRequest) -> list[GenerationRequest]:
+        requests = [request]
+        while requests[-1].companions:
+            companion = self._inbox.next_companion(request, COMPANION_SECONDS)
+            if companion is None:
+                break
+            requests.append(companion)
+        return requests
 
-    def _models(self) -> ModelsChanged:
-        self._reported = tuple(self._generator.loaded)
-        return ModelsChanged(self._reported)
+    def _take_up(self, request: GenerationRequest) -> Task:
+        return Task(request, self._send, lambda: self._inbox.is_cancelled(request.job_id))
+
+    def _finish_encoding(self, waiting: Sequence[Task] = ()) -> None:
+        for task in self._encoding:
+            while not task.wait(_LOOK_SECONDS):
+                for other in waiting:
+                    if other.is_cancelled:
+                        other.fail(GenerationCancelled())
+        self._encoding = []
+
+    def _carry_out(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:
+            self._send(failure("", error))
+        else:
+            self._send(Done())
 
     def _send(self, event: Event) -> None:
-        self._connection.send(event)
+        """An event, after news of the models where there is some."""
+        with self._reporting:
+            loaded = tuple(self._generator.loaded)
+            if loaded != self._reported:
+                self._reported = loaded
+                self._outbox.send(ModelsChanged(loaded))
+        self._outbox.send(event)
 
 
 def build_generator(start: Start) -> Generator:
@@ -164,11 +153,12 @@ def main() -> None:
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     connection: Connection[Any, Any] = Connection(descriptor)
-    inbox = Inbox(connection)
+    outbox = Outbox(connection)
+    inbox = Inbox(connection, lambda job_id: outbox.send(Cancelled(job_id)))
     start = inbox.next()
     if not isinstance(start, Start):
         raise TypeError(f"expected Start, got {type(start).__name__}")
-    Worker(connection, inbox, build_generator(start)).serve()
+    Worker(inbox, outbox, build_generator(start)).serve()
     # Taking torch apart takes seconds, and nothing is left that would need it.
     logging.shutdown()
     os._exit(0)

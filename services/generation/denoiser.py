@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from services.generation.acceleration.calls import UNetCall
+from services.generation.acceleration.runner import Run, Runner
 from services.generation.prompts import PromptEmbeddings
 
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -39,23 +41,38 @@ class Guidance:
 
 
 class Denoiser:
-    """A model's UNet, called as the pipeline calls it: the same numbers, bit for bit."""
+    """A model's UNet.
 
-    def __init__(self, unet: Any) -> None:
-        self._unet = unet
+    Args:
+        text_attention: Whether ``use_text_attention`` was applied to it.
+        runner: Calls it; by default as the pipeline does, with the same numbers, bit for bit.
+    """
+
+    def __init__(self, unet: Any, *, text_attention: bool = False, runner: Runner | None = None) -> None:
+        self._call = UNetCall(unet, text_attention=text_attention)
+        self._runner = runner or Runner()
 
     def begin(self, embeddings: PromptEmbeddings, guidance_scale: float | torch.Tensor) -> Guidance:
         """What predicts for one sampling run with these prompts, ``[B, n × window, C]`` each."""
-        guided = None if embeddings.negative is None else self._with(embeddings.batch)
-        return Guidance(guided, self._with(embeddings.prompt), guidance_scale)
+        guided = None if embeddings.negative is None else self._predict(embeddings.batch)
+        return Guidance(guided, self._predict(embeddings.prompt), guidance_scale)
 
-    def _with(self, context: torch.Tensor) -> Predict:
-        """Predictions with the text ``[B, n × window, C]``."""
+    def _predict(self, context: torch.Tensor) -> Predict:
+        return _Prediction(self._call, self._runner, context)
 
-        def predict(latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-            prediction: torch.Tensor = self._unet(
-                latents, timestep, encoder_hidden_states=context, return_dict=False
-            )[0]
-            return prediction
 
-        return predict
+class _Prediction:
+    """Predictions with one text ``[B, n × window, C]``, which is read once."""
+
+    def __init__(self, call: UNetCall, runner: Runner, context: torch.Tensor) -> None:
+        self._call = call
+        self._runner = runner
+        self._context = context
+        self._text: list[torch.Tensor] = []
+        self._run: Run | None = None
+
+    def __call__(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        if self._run is None:
+            self._text = self._call.read(self._context)
+            self._run = self._runner.choose(self._call, [latents, timestep], self._text)
+        return self._run([latents, timestep], self._text)[0]

@@ -1,18 +1,17 @@
 """Checkpoints from a folder or the hub to a pipeline on its device."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import diffusers
-import httpx2
 import transformers
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -21,19 +20,21 @@ from safetensors import SafetensorError
 from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed
 from services.execution.messages import GeneratorConfig
+from services.generation.conversion import pickled_parts
+from services.generation.extra_weights import find_lora, load_unet
+from services.generation.hub import NETWORK_ERRORS, fetch
+from services.generation.lora import merge_lora
 from services.generation.memory import GIB, Placement, free_bytes, is_out_of_memory
 from services.generation.weights import weight_bytes
 
 SUPPORTED_PIPELINES = ("TextToVideoSDPipeline",)
 """Classes whose parts the sampling loop knows how to use."""
 
-_NETWORK_ERRORS = (httpx2.TransportError, OfflineModeIsEnabled, ConnectionError, TimeoutError)
-
 
 def load_pipeline(entry: CatalogueEntry, placement: Placement, config: GeneratorConfig) -> Any:
     """Load a catalogue entry's pipeline, weights in ``placement.dtype`` on ``placement.device``.
 
-    Safetensors are preferred; a checkpoint that has none is read as pickled tensors without code.
+    Safetensors alone are read: a pickle can hold code, and is refused.
 
     Raises:
         ExecutionFailed: ``model_unavailable``, with what to do about it; ``out_of_memory``.
@@ -47,13 +48,19 @@ def load_pipeline(entry: CatalogueEntry, placement: Placement, config: Generator
     _silence_libraries()
     try:
         folder = find_checkpoint(entry, config)
+        _require_safetensors(entry, folder)
         _require_memory(entry, placement, folder)
+        replaced = {} if entry.unet is None else {"unet": load_unet(entry.unet, placement.dtype, config)}
         pipe = getattr(diffusers, entry.pipeline_class).from_pretrained(
             folder,
             variant=entry.variant,
             dtype=placement.dtype,
+            use_safetensors=True,
             local_files_only=True,
+            **replaced,
         )
+        if entry.lora is not None:
+            merge_lora(pipe.unet, find_lora(entry.lora, config), entry.lora.scale)
         _place(pipe, placement)
     except ExecutionFailed:
         raise
@@ -84,13 +91,16 @@ def find_checkpoint(entry: CatalogueEntry, config: GeneratorConfig) -> Path:
             f"model {entry.name!r}: {folder.name} is not a checkpoint in diffusers layout "
             "(no model_index.json); restore the folder or choose another model",
         )
-    try:
-        return _download(entry, config, local_files_only=config.local_files_only)
-    except _NETWORK_ERRORS:
-        if config.local_files_only:
-            raise
-        # diffusers falls back to its cache only for the errors of an older HTTP client.
-        return _download(entry, config, local_files_only=True)
+    return fetch(partial(_download, entry, config), local_files_only=config.local_files_only)
+
+
+def _require_safetensors(entry: CatalogueEntry, folder: Path) -> None:
+    if parts := pickled_parts(folder):
+        raise ExecutionFailed(
+            "model_unavailable",
+            f"model {entry.name!r}: {', '.join(parts)} come as pickles, which can hold code, and safetensors "
+            "alone are read; convert the folder once: python -m services.generation.conversion FOLDER",
+        )
 
 
 def _require_memory(entry: CatalogueEntry, placement: Placement, folder: Path) -> None:
@@ -106,7 +116,7 @@ def _require_memory(entry: CatalogueEntry, placement: Placement, folder: Path) -
         )
 
 
-def _download(entry: CatalogueEntry, config: GeneratorConfig, *, local_files_only: bool) -> Path:
+def _download(entry: CatalogueEntry, config: GeneratorConfig, local_files_only: bool) -> Path:
     return Path(
         diffusers.DiffusionPipeline.download(
             entry.checkpoint,
@@ -114,6 +124,7 @@ def _download(entry: CatalogueEntry, config: GeneratorConfig, *, local_files_onl
             variant=entry.variant,
             cache_dir=config.cache_dir,
             token=config.token,
+            use_safetensors=True,
             local_files_only=local_files_only,
         )
     )
@@ -156,7 +167,7 @@ def _explain(entry: CatalogueEntry, error: BaseException) -> str:
         return f"{where}: the hub has no such revision"
     if among(RepositoryNotFoundError):
         return f"{where} is not on the hub, or private: check the name, or set HF_TOKEN"
-    if among(*_NETWORK_ERRORS):
+    if among(*NETWORK_ERRORS):
         return f"{where} is not downloaded yet and the hub cannot be reached: connect, or use a local folder"
     if among(HfHubHTTPError):
         return f"{where} cannot be downloaded: {_first_line(error)}"

@@ -38,6 +38,11 @@ class Placement:
     offload: Offload
     vae_slicing: bool
 
+    def __str__(self) -> str:
+        number_format = str(self.dtype).removeprefix("torch.")
+        slicing = "on" if self.vae_slicing else "off"
+        return f"{self.device} in {number_format}, offload {self.offload}, VAE slicing {slicing}"
+
     @property
     def decode_pixels(self) -> int:
         """Pixels that are decoded at once."""
@@ -92,10 +97,13 @@ def needed_bytes(entry: CatalogueEntry, dtype: torch.dtype) -> int:
     return int(entry.memory_gib * GIB * dtype.itemsize / torch.float16.itemsize)
 
 
-def choose_placement(entry: CatalogueEntry, config: GeneratorConfig, device: torch.device) -> Placement:
-    """Fill in what is ``auto`` by the memory that is free now."""
+def choose_placement(
+    entry: CatalogueEntry, config: GeneratorConfig, device: torch.device, *, free: int | None = None
+) -> Placement:
+    """Fill in what is ``auto`` by the memory that is free: now, or ``free`` bytes."""
     dtype = choose_dtype(config.dtype, device, entry)
-    free, needed = free_bytes(device), needed_bytes(entry, dtype)
+    needed = needed_bytes(entry, dtype)
+    free = free_bytes(device) if free is None else free
     offload: Offload = "none"
     if device.type == "cuda":
         if config.offload in ("none", "model", "sequential"):

@@ -23,7 +23,7 @@ class Pacer:
         """Say that a step was queued; waits until the one before it is done."""
         if self._device.type != "cuda":
             return
-        mark = torch.cuda.Event(blocking=True)
+        mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         mark.record(torch.cuda.current_stream(self._device))
         self._marks.append(mark)
         while len(self._marks) > _STEPS_AHEAD:

@@ -1,6 +1,8 @@
 """Small pictures of a clip in the making, for a small part of the time that it takes."""
 
 from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
 from io import BytesIO
 from time import perf_counter
 from typing import Any
@@ -26,6 +28,13 @@ _STABLE_DIFFUSION_RGB = (
 _STABLE_DIFFUSION_SCALE = 0.18215
 
 
+@dataclass
+class _Cost:
+    """Of one picture, as far as it is known."""
+
+    seconds: float | None = None
+
+
 class Previewer:
     """Shows the middle frame of each clip that a pipeline makes, while it is sampled.
 
@@ -44,8 +53,15 @@ class Previewer:
         self._is_linear = config.latent_channels == 4 and config.scaling_factor == _STABLE_DIFFUSION_SCALE
         self._is_able = self._is_linear or may_decode
         self._share = _LINEAR_SHARE if self._is_linear else _DECODED_SHARE
-        self._cost: float | None = None
+        self._cost = _Cost()
         self.begin()
+
+    def for_one_of(self, clips: int) -> "Previewer":
+        """For a clip that is sampled together with others: their pictures cost as much as those of one."""
+        previewer = copy(self)
+        previewer._share = self._share / clips
+        previewer.begin()
+        return previewer
 
     def begin(self) -> None:
         """Another clip: what it may cost is counted anew."""
@@ -59,7 +75,7 @@ class Previewer:
         now = perf_counter()
         if not self._is_able or now - self._shown < _SECONDS_APART:
             return
-        if self._spent + (self._cost or 0.0) > self._share * (now - self._started):
+        if self._spent + (self._cost.seconds or 0.0) > self._share * (now - self._started):
             return
         if self._device.type == "cuda":
             # Otherwise the sampling steps that are still under way would count as the picture's cost.
@@ -70,7 +86,7 @@ class Previewer:
         cost = self._shown - began
         self._spent += cost
         # The least that one ever took: what a busy machine adds must not keep the next ones away.
-        self._cost = min(cost, self._cost or cost)
+        self._cost.seconds = min(cost, self._cost.seconds or cost)
 
     def take(self) -> bytes | None:
         """The newest picture, as JPEG of at most ``MAX_PREVIEW_BYTES``, once."""

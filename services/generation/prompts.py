@@ -33,14 +33,50 @@ class PromptEmbeddings:
         return self.prompt if self.negative is None else torch.cat([self.negative, self.prompt])
 
 
+class NegativeEmbeddings:
+    """The negative prompts that a model was given last: most clips share one.
+
+    Args:
+        most: How many are kept.
+    """
+
+    def __init__(self, most: int = 8) -> None:
+        self._most = most
+        self._kept: dict[tuple[str, int], torch.Tensor] = {}
+
+    def find(self, text: str, windows: int) -> torch.Tensor | None:
+        """``[1, windows × window, C]``, or None for one that is not known."""
+        embeddings = self._kept.pop((text, windows), None)
+        if embeddings is not None:
+            self._kept[text, windows] = embeddings
+        return embeddings
+
+    def keep(self, text: str, windows: int, embeddings: torch.Tensor | None) -> None:
+        """None is not kept."""
+        if embeddings is None:
+            return
+        self._kept[text, windows] = embeddings
+        while len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+
+
 def encode_prompts(
-    pipe: Any, prompt: str, negative_prompt: str, *, guidance: bool, device: torch.device
+    pipe: Any,
+    prompt: str,
+    negative_prompt: str,
+    *,
+    guidance: bool,
+    device: torch.device,
+    negatives: NegativeEmbeddings | None = None,
 ) -> PromptEmbeddings:
     """Encode both prompts, as the pipeline does where they fit its window (77 tokens).
 
     A longer text is cut between words into up to ``MAX_CHUNKS`` windows that are encoded one by one and
     joined along the sequence: cross-attention takes any length. The shorter of the two prompts is filled up
     with empty windows.
+
+    Args:
+        negatives: The model's negative prompts that are encoded already.
     """
     chunks, dropped = split_prompt(pipe.tokenizer, prompt)
     negative_chunks, negative_dropped = (
@@ -48,11 +84,17 @@ def encode_prompts(
     )
     dropped_text = dropped or (f"(negative prompt) {negative_dropped}" if negative_dropped else None)
     count = max(len(chunks), len(negative_chunks))
+    negatives = negatives or NegativeEmbeddings(0)
+    negative = negatives.find(negative_prompt, count) if guidance else None
     if count == 1:
-        embeddings, negative = pipe.encode_prompt(prompt, device, 1, guidance, negative_prompt)
-        return PromptEmbeddings(embeddings, negative, dropped_text)
-    embeddings = _encode_chunks(pipe, chunks, count, device)
-    negative = _encode_chunks(pipe, negative_chunks, count, device) if guidance else None
+        embeddings, negative = pipe.encode_prompt(
+            prompt, device, 1, guidance, negative_prompt, negative_prompt_embeds=negative
+        )
+    else:
+        embeddings = _encode_chunks(pipe, chunks, count, device)
+        if guidance and negative is None:
+            negative = _encode_chunks(pipe, negative_chunks, count, device)
+    negatives.keep(negative_prompt, count, negative)
     return PromptEmbeddings(embeddings, negative, dropped_text)
 
 

@@ -10,11 +10,13 @@ import torch
 
 from models.video import VideoParams
 from services.execution.executor import ExecutionFailed, GenerationCancelled
+from services.generation.acceleration.guidance_interval import guided_calls
 from services.generation.denoiser import Denoiser
 from services.generation.pacing import Pacer
 from services.generation.preview import estimate_clean
 from services.generation.prompts import PromptEmbeddings, join_embeddings
 from services.generation.schedulers import make_scheduler
+from services.tiers import EXACT, Spacing, Tier
 
 Sampled = torch.Tensor | GenerationCancelled | ExecutionFailed
 """A clip's latents ``[1, C, T, H / 8, W / 8]``, or why there are none."""
@@ -46,6 +48,7 @@ def sample(
     is_cancelled: Callable[[], bool],
     on_estimate: Callable[[Callable[[], torch.Tensor]], None] | None = None,
     denoiser: Denoiser | None = None,
+    tier: Tier = EXACT,
 ) -> torch.Tensor:
     """Denoise one clip's latents ``[1, C, T, H / 8, W / 8]``; see ``sample_together`` and ``Watch``.
 
@@ -57,7 +60,9 @@ def sample(
         ExecutionFailed: ``invalid_output`` when the latents are no longer finite.
     """
     watch = Watch(on_step, is_cancelled, on_estimate)
-    (sampled,) = sample_together(pipe, [embeddings], [params], [watch], device=device, denoiser=denoiser)
+    (sampled,) = sample_together(
+        pipe, [embeddings], [params], [watch], device=device, denoiser=denoiser, tier=tier
+    )
     if isinstance(sampled, torch.Tensor):
         return sampled
     raise sampled
@@ -71,6 +76,7 @@ def sample_together(
     *,
     device: torch.device,
     denoiser: Denoiser | None = None,
+    tier: Tier = EXACT,
 ) -> list[Sampled]:
     """Denoise the latents of several clips in one batch.
 
@@ -84,11 +90,18 @@ def sample_together(
 
     Args:
         denoiser: Calls the UNet; None for the pipeline's own way.
+        tier: Which noise levels the steps visit, and which of them are guided.
     """
     joined = join_embeddings(embeddings)
-    samplings = [Sampling(pipe, each, device=device, dtype=joined.prompt.dtype) for each in params]
+    samplings = [
+        Sampling(pipe, each, device=device, dtype=joined.prompt.dtype, spacing=tier.spacing)
+        for each in params
+    ]
+    guided = guided_calls(samplings[0].scheduler, tier.guidance_sigmas)
     predict = (denoiser or Denoiser(pipe.unet)).begin(joined, _guidance_scale(params, joined.prompt))
     timesteps = samplings[0].timesteps
+    # float32 is what the UNet makes of any timestep; one copy, ahead of the loop.
+    shown_timesteps = timesteps.to(device, torch.float32)
     steps, order = params[0].num_inference_steps, samplings[0].order
     # Second-order samplers call the UNet twice a step; PNDM's first call is a warm-up.
     warmup = len(timesteps) - steps * order
@@ -102,7 +115,7 @@ def sample_together(
         if not running:
             break
         inputs = torch.cat([each.inputs(timestep) for each in samplings])
-        prediction = predict(inputs, timestep)
+        prediction = predict(inputs, shown_timesteps[index], guided=guided[index])
         for number, sampling in enumerate(samplings):
             sampling.step(prediction[number : number + 1], timestep)
         pacer.step()
@@ -129,14 +142,27 @@ def sample_together(
 
 
 class Sampling:
-    """One clip between noise and its last step."""
+    """One clip between noise and its last step.
 
-    def __init__(self, pipe: Any, params: VideoParams, *, device: torch.device, dtype: torch.dtype) -> None:
+    The sampler's timesteps stay on the CPU, whatever the device: it compares them and indexes by them, and
+    would wait for the device each time. What still waits: samplers that draw noise (it comes from the CPU),
+    and UniPC, which copies its coefficients to the device.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        params: VideoParams,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        spacing: Spacing = "model",
+    ) -> None:
         self._params = params
-        self.scheduler = make_scheduler(params.scheduler, pipe.scheduler.config)
-        self.scheduler.set_timesteps(params.num_inference_steps, device=device)
+        self.scheduler = make_scheduler(params.scheduler, pipe.scheduler.config, spacing)
+        self.scheduler.set_timesteps(params.num_inference_steps)
         if hasattr(self.scheduler, "set_begin_index"):
-            # Otherwise the first step searches its index on the device and waits for the answer.
+            # Otherwise the first step searches its index.
             self.scheduler.set_begin_index(0)
         generator = torch.Generator("cpu").manual_seed(params.seed)
         accepts_generator = "generator" in inspect.signature(self.scheduler.step).parameters

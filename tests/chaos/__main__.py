@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.outage import meet_outage
@@ -22,7 +23,7 @@ async def run(arguments: argparse.Namespace) -> int:
     print(f"seed {arguments.seed}", flush=True)
     stages = plan(arguments.server, jobs=arguments.jobs, kills=arguments.kills, pauses=arguments.pauses)
     for number in arguments.parts or range(1, len(stages) + 1):
-        stage = stages[number - 1]
+        stage = replace(stages[number - 1], lease_seconds=arguments.lease_seconds)
         folder = arguments.folder / stage.name.replace(",", "").replace(" ", "-")
         outcome = await run_stage(stage, arguments.seed, folder)
         print_outcome(outcome)
@@ -48,6 +49,7 @@ def main() -> int:
     parser.add_argument(
         "--parts", type=int, nargs="+", help="1 is the demo checkpoint's; without them all, and what follows"
     )
+    parser.add_argument("--lease-seconds", type=float, default=2.0, help="longer on a machine under load")
     parser.add_argument("--outage-seconds", type=float, default=30.0)
     parser.add_argument("--seed", default=secrets.token_hex(4))
     parser.add_argument("--folder", type=Path, help="keep records, clips and logs here")

@@ -1,22 +1,14 @@
 """The real generator with named points in it."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from services.execution.messages import Completed, GenerationRequest, Progress
+from services.execution.executor import Clip
 from services.generation.generator import Generator
-from tests.chaos.generators import passing
-from tests.chaos.points import reach
+from tests.chaos.generators import PassingClip
 
 
 class DemoChaos(Generator):
     """The real pipeline over the demo checkpoint."""
 
-    def generate(
-        self,
-        request: GenerationRequest,
-        on_progress: Callable[[Progress], None],
-        is_cancelled: Callable[[], bool],
-    ) -> Completed:
-        completed = super().generate(request, passing(on_progress), is_cancelled)
-        reach("after-encode")
-        return completed
+    def make(self, clips: Sequence[Clip]) -> None:
+        super().make([PassingClip(clip) for clip in clips])

@@ -24,7 +24,7 @@ def between(method: Callable[..., Any], before: str | None, after: str | None) -
         if before:
             reach(before)
         result = await method(*args, **kwargs)
-        if after and result is not None:
+        if after and result:
             reach(after)
         return result
 
@@ -55,7 +55,7 @@ class WrittenInHalves:
 
 def wrap() -> None:
     store: Any = JobStore
-    store.claim = between(JobStore.claim, None, "after-claim")
+    store.claim_together = between(JobStore.claim_together, None, "after-claim")
     store.complete = between(JobStore.complete, "before-compare-and-set", "after-compare-and-set")
     store.recover = between(JobStore.recover, "before-recovery", "after-recovery")
 

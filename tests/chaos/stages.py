@@ -6,7 +6,7 @@ from tests.chaos.run import DEMO, SCRIPTED, Stage
 DEMO_SHARE = 0.05
 """Of the jobs; the demo checkpoint makes them. The others are scripted in real worker processes."""
 
-KILLS_IN_A_PART = 100
+KILLS_IN_A_PART = 30
 
 EMBEDDED_SHARE = 0.25
 """Of the jobs on nx-27017: one service with the database as its own child, as ``make run`` starts it."""

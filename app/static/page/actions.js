@@ -12,6 +12,7 @@ export function makeActions(page) {
     try {
       return await action(...given);
     } catch (error) {
+      if (error.code === "job_not_found") page.removed(given[0].id);
       toast(explain(error));
       announce(explain(error));
       return null;
@@ -63,9 +64,9 @@ export function makeActions(page) {
       list.push(button("Retry", "retry", () => retry(job), "primary"));
     }
     if (isFinal(job)) {
-      list.push(button("Delete", "delete", () => remove(job), "secondary danger-text"));
       list.push(button("Again with these", "again", () => page.reuse(job)));
       list.push(button("Again with a new seed", "dice", () => anew(job)));
+      list.push(button("Delete", "delete", () => remove(job), "secondary danger-text"));
     } else {
       const stop = button("Cancel", "stop", () => cancel(job));
       stop.disabled = job.cancel_requested;

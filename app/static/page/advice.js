@@ -6,7 +6,7 @@ import { seconds } from "./format.js";
 const FOR_JOBS = {
   out_of_memory: "Choose a smaller size or fewer frames under Advanced, or free memory on the device.",
   model_unavailable: "Choose another model, or ask who runs the service to look at its log.",
-  invalid_output: "Try another seed, another sampler or more steps.",
+  invalid_output: "Try another seed, another scheduler or more steps.",
   worker_lost: "Press Retry: the service has started a new worker.",
   timeout: "Try fewer steps, fewer frames or a smaller size.",
   encoding_failed: "Press Retry; if it fails again, the service's log says why.",

@@ -1,5 +1,7 @@
 // The service's REST API. Errors are ApiError, with what the service said, or Unreachable.
 
+import { tabStorage } from "./storage.js";
+
 const KEY = "t2v.key";
 const STREAM_PAUSE_MS = 1500;
 
@@ -12,10 +14,10 @@ export class ApiError extends Error {
 
 export class Unreachable extends Error {}
 
-/** The API key. In sessionStorage: it survives a reload and is forgotten with the tab. */
+/** The API key: it survives a reload and is forgotten with the tab. */
 export const apiKey = {
-  get: () => sessionStorage.getItem(KEY) ?? "",
-  set: (key) => (key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY)),
+  get: () => tabStorage.getItem(KEY) ?? "",
+  set: (key) => (key ? tabStorage.setItem(KEY, key) : tabStorage.removeItem(KEY)),
 };
 
 export function address(path, query = {}) {
@@ -56,17 +58,28 @@ async function failure(answer) {
 
 const json = async (...request) => (await send(...request)).json();
 
+export const pageConfig = () => json("GET", "static/page/config.json");
 export const listModels = () => json("GET", "models");
 export const listJobs = (query, signal) => json("GET", "jobs", { query, signal });
 export const getJob = (id) => json("GET", `jobs/${id}`);
-export const createClip = (body, idempotencyKey) =>
-  json("POST", "videos", { body, headers: { "Idempotency-Key": idempotencyKey } });
+export const createClip = (body) => once(JSON.stringify(body), (headers) => json("POST", "videos", { body, headers }));
 export const cancelJob = (id) => json("POST", `jobs/${id}/cancel`);
-export const retryJob = (id) => json("POST", `jobs/${id}/retry`);
+export const retryJob = (id) => once(`retry ${id}`, (headers) => json("POST", `jobs/${id}/retry`, { headers }));
 export const deleteJob = (id) => send("DELETE", `jobs/${id}`);
 export const signLink = (id, expiresIn) =>
   json("POST", `videos/${id}/link`, { query: { expires_in: expiresIn } });
 export const fetchFile = async (path) => (await send("GET", path)).blob();
+
+const unanswered = new Map();
+
+/** A request that got no answer is sent again under its own key, whenever that is: it makes one job. */
+async function once(request, ask) {
+  const key = unanswered.get(request) ?? `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+  unanswered.set(request, key);
+  const job = await ask({ "Idempotency-Key": key });
+  unanswered.delete(request);
+  return job;
+}
 
 /**
  * Events of a job, as [name, data], until it has ended. A broken stream is opened again, which begins with the

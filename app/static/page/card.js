@@ -1,6 +1,6 @@
 // One clip in the gallery: a picture that plays while it is pointed at.
 
-import { element } from "./elements.js";
+import { element, prefersStillness } from "./elements.js";
 import { ago, moment, STATUS_WORDS } from "./format.js";
 import { clipAddress, pictureAddress } from "./media.js";
 
@@ -12,13 +12,13 @@ export function makeCard(job, onopen) {
   poster.style.aspectRatio = `${job.params.width} / ${job.params.height}`;
   if (has) {
     poster.append(picture(job));
-    playWhilePointedAt(poster, job);
+    if (!prefersStillness()) playWhilePointedAt(poster, job);
   } else {
     poster.append(element("span", { class: `badge ${job.status}` }, job.file_expired ? "File expired" : STATUS_WORDS[job.status]));
   }
   return element("li", { class: "clip", data: { id: job.id } },
     poster,
-    element("p", { class: "words" }, job.params.prompt),
+    element("p", { class: "words", dir: "auto" }, job.params.prompt),
     element("p", { class: "hint" }, job.model, " · ",
       element("time", { datetime: job.created_at, title: moment(job.created_at) }, ago(job.created_at))));
 }

@@ -4,9 +4,12 @@ import { ApiError, createClip } from "./api.js";
 import { explain } from "./advice.js";
 import { announce, byId, element } from "./elements.js";
 import { makeFields } from "./fields.js";
+import { tabStorage } from "./storage.js";
 
 const DRAFT = "t2v.draft";
-const PRESETS = [["draft", "Draft", 0.4], ["standard", "Standard", 1], ["best", "Best", 2]];
+const MAX_PROMPT = 4000;
+// With the tier that they ask for, and how many times its steps.
+const PRESETS = [["draft", "Draft", "fast", 1], ["standard", "Standard", "exact", 1], ["best", "Best", "exact", 2]];
 
 /** On a phone the clip in the making is below the form. */
 function showStage() {
@@ -20,23 +23,29 @@ export function makeComposer(oncreated) {
   const prompt = byId("prompt");
   const select = byId("model");
   const fields = makeFields(byId("fields"), (name) => {
-    if (name === "num_inference_steps") markPreset();
+    if (name === "quality") choose(fields.inputs.get("quality").value, 1);
+    if (name === "quality" || name === "num_inference_steps") markPreset();
     keepDraft();
   });
   let models = [];
-  let attempt = null;
 
   const model = () => models.find((each) => each.id === select.value);
-  const steps = () => fields.inputs.get("num_inference_steps");
+  const tier = (quality) => model().tiers.find((each) => each.quality === quality);
 
-  function stepsOf(factor) {
+  function stepsOf(quality, factor) {
     const { minimum, maximum } = model().limits.num_inference_steps;
-    return Math.min(maximum, Math.max(minimum, Math.round(model().defaults.num_inference_steps * factor)));
+    return Math.min(maximum, Math.max(minimum, Math.round(tier(quality).num_inference_steps * factor)));
   }
 
-  for (const [name, label, factor] of PRESETS) {
+  /** A tier brings its steps and its scheduler. */
+  function choose(quality, factor) {
+    const { scheduler } = tier(quality);
+    fields.setValues({ quality, scheduler, num_inference_steps: stepsOf(quality, factor) });
+  }
+
+  for (const [name, label, quality, factor] of PRESETS) {
     const onchange = () => {
-      steps().value = stepsOf(factor);
+      choose(quality, factor);
       keepDraft();
     };
     byId("presets").append(
@@ -47,10 +56,13 @@ export function makeComposer(oncreated) {
   }
 
   function markPreset() {
-    for (const [name, , factor] of PRESETS) {
+    const { quality: chosen, num_inference_steps: steps } = fields.values();
+    for (const [name, , quality, factor] of PRESETS) {
       const radio = form.querySelector(`input[name=preset][value=${name}]`);
-      radio.checked = Number(steps().value) === stepsOf(factor);
-      radio.parentElement.querySelector("small").textContent = `${stepsOf(factor)} steps`;
+      radio.parentElement.hidden = !tier(quality);
+      if (radio.parentElement.hidden) continue;
+      radio.checked = quality === chosen && steps === stepsOf(quality, factor);
+      radio.parentElement.querySelector("small").textContent = `${stepsOf(quality, factor)} steps`;
     }
   }
 
@@ -65,9 +77,20 @@ export function makeComposer(oncreated) {
     markPreset();
   }
 
+  /** In characters as the service counts them. */
+  const length = () => [...prompt.value.trim()].length;
+
+  /** Said once it matters. */
+  function showLength() {
+    const count = byId("prompt-count");
+    count.hidden = length() <= 0.9 * MAX_PROMPT;
+    count.textContent = `${length()} of ${MAX_PROMPT} characters`;
+    promptError("");
+  }
+
   function setPrompt(text) {
     prompt.value = text;
-    promptError("");
+    showLength();
     prompt.focus();
     keepDraft();
   }
@@ -80,13 +103,14 @@ export function makeComposer(oncreated) {
 
   function keepDraft() {
     const draft = { prompt: prompt.value, model: select.value, values: fields.values() };
-    sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+    tabStorage.setItem(DRAFT, JSON.stringify(draft));
   }
 
   function restoreDraft() {
-    const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "null");
+    const draft = JSON.parse(tabStorage.getItem(DRAFT) ?? "null");
     if (draft === null) return;
     prompt.value = draft.prompt;
+    showLength();
     if (models.some((each) => each.id === draft.model)) load(draft.model, draft.values);
   }
 
@@ -120,6 +144,11 @@ export function makeComposer(oncreated) {
       prompt.focus();
       return true;
     }
+    if (length() > MAX_PROMPT) {
+      promptError(`A prompt may have ${MAX_PROMPT} characters; this one has ${length()}.`);
+      prompt.focus();
+      return true;
+    }
     promptError("");
     const field = fields.check(model());
     if (field === null) return false;
@@ -132,20 +161,22 @@ export function makeComposer(oncreated) {
     Object.assign(byId("problem"), { textContent: text, hidden: !text });
   }
 
-  /** Ask for a clip. The same request that got no answer is sent again under its own key: it makes one job. */
   async function create(body) {
-    const text = JSON.stringify(body);
-    if (attempt?.text !== text) attempt = { text, key: `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}` };
-    const job = await createClip(body, attempt.key);
-    attempt = null;
+    const job = await createClip(body);
     oncreated(job);
     showStage();
     return job;
   }
 
   async function submit() {
+    if (byId("generate").disabled) return;
+    if (!model()) {
+      // What keeps them away stands there already, unless they are on their way.
+      if (byId("problem").hidden) problem("The models are not here yet. Try again in a moment.");
+      return;
+    }
     problem("");
-    if (!model() || refused()) return;
+    if (refused()) return;
     byId("generate").disabled = true;
     try {
       await create({ prompt: prompt.value, model: select.value, ...fields.values() });
@@ -173,7 +204,7 @@ export function makeComposer(oncreated) {
     submit();
   });
   prompt.addEventListener("input", () => {
-    promptError("");
+    showLength();
     keepDraft();
   });
   prompt.addEventListener("keydown", (event) => {

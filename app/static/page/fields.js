@@ -6,7 +6,7 @@ const NUMBERS = [
   ["width", "Width", "pixels"],
   ["height", "Height", "pixels"],
   ["num_frames", "Frames", ""],
-  ["fps", "Frames a second", ""],
+  ["fps", "Frames per second", ""],
   ["num_inference_steps", "Steps", ""],
   ["guidance_scale", "Guidance", ""],
 ];
@@ -33,10 +33,12 @@ export function makeFields(container, onedit) {
     );
   }
 
-  add("negative_prompt", "Leave out", element("textarea", { rows: 1, maxlength: 4000 }), true);
+  add("negative_prompt", "Negative prompt", element("textarea", { rows: 1, dir: "auto" }), true);
   hints.get("negative_prompt").textContent = "What the clip should not show.";
   for (const [name, label] of NUMBERS) add(name, label, element("input", { type: "number", inputmode: "decimal" }));
-  add("scheduler", "Sampler", element("select"));
+  add("scheduler", "Scheduler", element("select"));
+  add("quality", "Tier", element("select"));
+  hints.get("quality").textContent = "The others are done sooner than exact, for a clip that differs.";
   add("seed", "Seed", element("input", { type: "number", inputmode: "numeric", min: 0, max: MAX_SEED, step: 1 }));
   inputs.get("seed").placeholder = "random";
   hints.get("seed").textContent = "Empty for a new one each time. Equal seeds give equal clips.";
@@ -54,7 +56,10 @@ export function makeFields(container, onedit) {
     }
     const scheduler = inputs.get("scheduler");
     scheduler.replaceChildren(...model.schedulers.map((name) => element("option", { value: name }, name)));
-    setValues({ ...model.defaults, seed: "" });
+    const tiers = model.tiers.map(({ quality, description }) =>
+      element("option", { value: quality, title: description }, quality));
+    inputs.get("quality").replaceChildren(...tiers);
+    setValues({ ...model.defaults, quality: "exact", seed: "" });
   }
 
   function setValues(values) {
@@ -68,7 +73,7 @@ export function makeFields(container, onedit) {
   function values() {
     const found = {};
     for (const [name, input] of inputs) {
-      if (input.value === "") continue;
+      if (input.value === "" && input.type === "number") continue;
       found[name] = input.type === "number" ? Number(input.value) : input.value;
     }
     return found;

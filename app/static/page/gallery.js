@@ -8,6 +8,7 @@ import { makeCard } from "./card.js";
 
 const PAGE = 24;
 const TYPING_MS = 250;
+const CATCH_UP_MS = 8000;
 
 /** `onopen(job)` hears of the clip that one wants to look at. */
 export function makeGallery(onopen) {
@@ -16,8 +17,10 @@ export function makeGallery(onopen) {
   const more = byId("more");
   const jobs = new Map();
   let loading = null;
+  let catching = null;
   let lastId = null;
   let typing = 0;
+  let lastLoaded = 0;
 
   const filters = () => ({ q: form.elements.q.value.trim(), status: form.elements.status.value, model: form.elements.model.value });
   const isFiltered = () => Object.values(filters()).some(Boolean);
@@ -30,6 +33,7 @@ export function makeGallery(onopen) {
 
   /** From the top. Cards that stay are not touched: someone may be about to press one. */
   async function reload() {
+    catching?.abort();
     keepFilters();
     await load(true);
   }
@@ -44,14 +48,21 @@ export function makeGallery(onopen) {
       for (const job of page.data) if (isFinal(job) && !jobs.has(job.id)) place(job);
       lastId = page.last_id ?? (anew ? null : lastId);
       more.hidden = !page.has_more;
+      more.textContent = "Show more";
+      lastLoaded = Date.now();
       say();
     } catch (error) {
       if (error.name === "AbortError") return;
       more.hidden = false;
+      more.textContent = "Try again";
       byId("gallery-note").textContent = explain(error);
+      return;
+    } finally {
+      if (loading === mine) {
+        list.removeAttribute("aria-busy");
+        loading = null;
+      }
     }
-    list.removeAttribute("aria-busy");
-    loading = null;
     // The observer speaks only when the button comes into view, which it may still be in.
     if (!more.hidden && isInView(more)) load();
   }
@@ -85,12 +96,29 @@ export function makeGallery(onopen) {
     say();
   }
 
-  function remove(id) {
+  /** What was made or deleted elsewhere since: in another tab, by a program. */
+  async function catchUp() {
+    if (loading || !lastLoaded || Date.now() - lastLoaded < CATCH_UP_MS) return;
+    const mine = (catching = new AbortController());
+    const known = [...jobs.keys()];
+    lastLoaded = Date.now();
+    try {
+      const { data, has_more: isMore, last_id: last } = await listJobs({ ...filters(), limit: PAGE }, mine.signal);
+      const found = new Set(data.map((job) => job.id));
+      for (const id of known) if (!found.has(id) && (!isMore || id > last)) remove(id, { isOurs: false });
+      for (const job of data) if (isFinal(job)) add(job);
+    } catch {
+      // Other clips are asked for by now, or the service is away, which the tracker says.
+    }
+  }
+
+  function remove(id, { isOurs = true } = {}) {
     if (!jobs.delete(id)) return;
     const card = list.querySelector(`[data-id="${id}"]`);
     const neighbour = card.nextElementSibling ?? card.previousElementSibling;
+    const hadFocus = card.contains(document.activeElement);
     card.remove();
-    (neighbour?.querySelector("button") ?? form.elements.q).focus();
+    if (isOurs || hadFocus) (neighbour?.querySelector("button") ?? form.elements.q).focus();
     say();
   }
 
@@ -122,7 +150,7 @@ export function makeGallery(onopen) {
   new IntersectionObserver(([entry]) => entry.isIntersecting && !loading && !more.hidden && lastId && load(), { rootMargin: "400px" })
     .observe(more);
 
-  return { start, reload, add, remove };
+  return { start, reload, add, remove, catchUp };
 }
 
 const isInView = (node) => node.getBoundingClientRect().top < innerHeight + 400;

@@ -17,6 +17,11 @@ export function makePlayer(job, poster = null) {
   // Clips have no sound; browsers only start muted ones by themselves.
   video.muted = true;
   video.autoplay = !prefersStillness();
+  video.addEventListener("error", () => {
+    const why = "The clip could not be played. Reload the page; if it stays so, the clip is gone or the service is away.";
+    video.parentElement?.classList.add("broken");
+    video.replaceWith(element("p", { class: "problem" }, why));
+  });
   load(video, job).catch((error) => toast(explain(error)));
   return video;
 }

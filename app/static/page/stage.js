@@ -1,7 +1,7 @@
 // The place beside the form: the clip in the making, and then the clip.
 
 import { forJob } from "./advice.js";
-import { announce, byId, element } from "./elements.js";
+import { announce, byId, element, icon } from "./elements.js";
 import { seconds, standing } from "./format.js";
 import { frameOf, makePlayer } from "./player.js";
 
@@ -101,11 +101,15 @@ export function makeStage(tracker, actions) {
   };
 }
 
+/** What moves where there is no picture yet. */
+function motif() {
+  return element("div", { class: "scene", "aria-hidden": "true" }, element("i"), element("i"), element("i"));
+}
+
 function empty() {
-  const scene = element("div", { class: "scene", "aria-hidden": "true" }, element("i"), element("i"), element("i"));
   return {
     nodes: [
-      element("div", { class: "frame idle" }, scene),
+      element("div", { class: "frame idle" }, motif()),
       element("p", { class: "lead" }, "Your clip takes shape here."),
       element("p", { class: "hint" }, "Choose an example or write your own, then press Generate."),
     ],
@@ -114,14 +118,14 @@ function empty() {
 
 function progress(job, actions) {
   const picture = element("img", { alt: "", class: "preview", hidden: true });
-  const frame = frameOf(job, picture);
+  const frame = frameOf(job, motif(), picture);
   const bar = element("progress", { max: 100, "aria-label": `Progress: ${job.params.prompt}` });
   const standingText = element("span", {});
   const percent = element("span", { class: "percent" });
   return {
     nodes: [
       frame,
-      element("p", { class: "lead" }, job.params.prompt),
+      element("p", { class: "lead clamped", dir: "auto" }, job.params.prompt),
       bar,
       element("p", { class: "standing" }, standingText, percent),
       actions.buttons(job),
@@ -132,8 +136,8 @@ function progress(job, actions) {
 
 function ended(job, preview, actions, dismiss) {
   const head = element("div", { class: "result-head" },
-    element("p", { class: "lead" }, job.params.prompt),
-    element("button", { type: "button", class: "quiet icon", "aria-label": "Put away", onclick: dismiss }, "×"));
+    element("p", { class: "lead clamped", dir: "auto" }, job.params.prompt),
+    element("button", { type: "button", class: "quiet icon", "aria-label": "Put away", onclick: dismiss }, icon("close")));
   if (job.status !== "completed") {
     const words = job.error ? [element("strong", {}, job.error.message), ` ${forJob(job.error)}`] : ["Cancelled."];
     return { nodes: [head, element("p", { class: job.error ? "problem" : "hint" }, words), actions.buttons(job)] };
@@ -160,5 +164,5 @@ function waiting(job, actions, tracker) {
     "aria-label": `Cancel: ${job.params.prompt}`,
   }, "Cancel");
   return element("li", { data: { id: job.id } },
-    element("div", {}, element("p", {}, job.params.prompt), element("p", { class: "hint" })), stop);
+    element("div", {}, element("p", { dir: "auto" }, job.params.prompt), element("p", { class: "hint" })), stop);
 }

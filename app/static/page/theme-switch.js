@@ -1,6 +1,7 @@
 // Light, dark, or as the system says.
 
 import { byId, icon } from "./elements.js";
+import { browserStorage } from "./storage.js";
 
 const THEMES = ["auto", "light", "dark"];
 const NAMES = { auto: "automatic", light: "light", dark: "dark" };
@@ -19,10 +20,10 @@ export function startThemeSwitch() {
     theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
     if (theme === "auto") {
       delete document.documentElement.dataset.theme;
-      localStorage.removeItem("t2v.theme");
+      browserStorage.removeItem("t2v.theme");
     } else {
       document.documentElement.dataset.theme = theme;
-      localStorage.setItem("t2v.theme", theme);
+      browserStorage.setItem("t2v.theme", theme);
     }
     show();
   });

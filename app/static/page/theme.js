@@ -1,5 +1,10 @@
 // Not a module: it runs before the page is drawn, so that a chosen theme does not flash.
 (() => {
-  const chosen = localStorage.getItem("t2v.theme");
+  let chosen = null;
+  try {
+    chosen = localStorage.getItem("t2v.theme");
+  } catch {
+    // A browser that keeps nothing for pages: the system's theme.
+  }
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 })();

@@ -11,7 +11,7 @@ const STREAMS = 2;
 
 /**
  * Events: "change" when the list or a job in it is another, "ended" with a job that has ended,
- * "failure" with an error, or with null when it is over.
+ * "failure" with an error, or with null when it is over, "looked" after each look at the service.
  */
 export class Tracker extends EventTarget {
   jobs = new Map();
@@ -80,6 +80,7 @@ export class Tracker extends EventTarget {
     for (const id of before) await this.#refresh(id);
     this.#openStreams();
     this.#tell("change");
+    this.#tell("looked");
   }
 
   async #refresh(id) {

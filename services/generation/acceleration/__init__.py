@@ -1,0 +1,1 @@
+"""Ways to the same numbers in less time, a file a technique; what each brings is in docs/performance.md."""

@@ -1,0 +1,1 @@
+"""Generated requests, thousands of them, to a running service. ``python -m tests.fuzz``."""
