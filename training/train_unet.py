@@ -7,6 +7,7 @@ encoder goes on learning, ten times slower than the UNet.
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ from training.checkpoint import save_checkpoint
 from training.clips import DrawnClips
 from training.devices import choose, mixed_precision
 from training.latents import Latents
+from training.motion_head import MotionHead
 from training.networks import NUM_FRAMES, build_scheduler, build_unet
 from training.progress import LossCurve, save_samples
 from training.tokenizer import build_tokenizer
 from training.world.captions import describe, vocabulary
+from training.world.clip import Clip
 
 CAPTION_DROPOUT = 0.1
 """How often the caption is empty, for classifier-free guidance (Ho and Salimans, 2022)."""
@@ -38,11 +41,28 @@ THING_WEIGHT = 5.0
 
 PICTURE_STEPS = 3000
 """So many steps are made of pictures alone, before the first clip."""
-PICTURE_SHARE = 0.25
+PICTURE_SHARE = 0.15
 """How often a step is made of pictures after that."""
+
+MOTION_WEIGHT = 0.3
+"""What the motion head's error counts beside the UNet's."""
 
 DECAY_SHARE = 0.2
 """The share of the steps, at the end, in which the learning rate falls."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Latents float32[B, 8, F, h, w], masks float32[B, 1, F, h, w], what they show and how it is said.
+
+    F is 1 in a batch of pictures, else NUM_FRAMES.
+    """
+
+    latents: torch.Tensor
+    masks: torch.Tensor
+    clips: list[Clip]
+    captions: list[str]
+    of_pictures: bool
 
 
 class Trainer:
@@ -77,11 +97,13 @@ class Trainer:
         self.unet = build_unet(size).to(self.device)
         self.scheduler: DDIMScheduler = build_scheduler()
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
+        self.motion_head = MotionHead(self.unet.config.block_out_channels[-1]).to(self.device)
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": list(self.text_encoder.parameters()), "share": TEXT_ENCODER_SHARE},
                 {"params": list(self.unet.parameters()), "share": 1.0},
+                {"params": list(self.motion_head.parameters()), "share": 1.0},
             ],
             lr=learning_rate,
             betas=(0.9, 0.99),
@@ -92,29 +114,31 @@ class Trainer:
         """One step of the optimizer; returns its loss."""
         rng = np.random.default_rng([self.seed, self.step])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        clips, masks, captions = self._batch(rng)
-        noise = torch.randn(clips.shape, generator=generator).to(self.device)
-        timesteps = self._timesteps(len(clips), generator).to(self.device)
+        batch = self._batch(rng)
+        noise = torch.randn(batch.latents.shape, generator=generator).to(self.device)
+        timesteps = self._timesteps(len(noise), generator).to(self.device)
 
-        noisy = self.scheduler.add_noise(clips, noise, timesteps)
-        velocity = self.scheduler.get_velocity(clips, noise, timesteps)
-        with mixed_precision(self.device, on_cpu=False):
-            predicted = self.unet(noisy, timesteps, self._embed(captions)).sample
+        noisy = self.scheduler.add_noise(batch.latents, noise, timesteps)
+        velocity = self.scheduler.get_velocity(batch.latents, noise, timesteps)
+        with mixed_precision(self.device, on_cpu=False), self.motion_head.listen(self.unet):
+            predicted = self.unet(noisy, timesteps, self._embed(batch.captions)).sample
         errors = F.mse_loss(predicted.float(), velocity, reduction="none")
-        loss = (errors * self._weights(masks, timesteps)).mean()
+        loss = total = (errors * self._weights(batch.masks, timesteps)).mean()
+        if not batch.of_pictures:
+            motion = self.motion_head.loss(batch.clips, [caption != "" for caption in batch.captions])
+            total = loss + MOTION_WEIGHT * motion
 
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * self._learning_rate()
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step()
         self.ema.step(self.networks.parameters())
         self.step += 1
         return float(loss.item())
 
-    def _batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-        """Latents float32[B, 8, F, h, w], masks float32[B, 1, F, h, w] and captions; F is 1 or NUM_FRAMES."""
+    def _batch(self, rng: np.random.Generator) -> Batch:
         pictures = self.step < PICTURE_STEPS or rng.random() < PICTURE_SHARE
         count = 8 * self.batch_size if pictures else self.batch_size
         indices = torch.from_numpy(rng.integers(len(self.latents), size=count))
@@ -123,7 +147,7 @@ class Trainer:
             frames = torch.from_numpy(rng.integers(NUM_FRAMES, size=(count, 1)))
         clips = [self.latents.clip(int(index)) for index in indices]
         captions = ["" if rng.random() < CAPTION_DROPOUT else describe(clip, rng) for clip in clips]
-        return *self.latents.batch(indices, frames), captions
+        return Batch(*self.latents.batch(indices, frames), clips, captions, pictures)
 
     def _embed(self, captions: list[str]) -> torch.Tensor:
         tokens = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
@@ -145,7 +169,7 @@ class Trainer:
 
         Noisy ones come more often: there the clip's content is decided.
         """
-        shares = ((torch.arange(count) + torch.rand(count, generator=generator)) / count) ** 0.7
+        shares = ((torch.arange(count) + torch.rand(count, generator=generator)) / count) ** 0.5
         num_train_timesteps: int = self.scheduler.config.num_train_timesteps
         return (shares * num_train_timesteps).long()
 
@@ -161,6 +185,7 @@ class Trainer:
         """Write state.pt, to go on from, and the moving average as a complete checkpoint."""
         state = {"step": self.step, "ema": self.ema.state_dict()}
         state |= {"networks": self.networks.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state |= {"motion_head": self.motion_head.state_dict()}
         torch.save(state, run / "state.part")
         (run / "state.part").replace(run / "state.pt")
         self.ema.store(self.networks.parameters())
@@ -173,6 +198,7 @@ class Trainer:
         state = torch.load(run / "state.pt", weights_only=True, map_location=self.device)
         self.step = state["step"]
         self.networks.load_state_dict(state["networks"])
+        self.motion_head.load_state_dict(state["motion_head"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema.load_state_dict(state["ema"])
 

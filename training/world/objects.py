@@ -50,10 +50,17 @@ def fits(clip: Objects) -> bool:
     return bool((_room(clip, path(clip.motion, clip.speed, 16))[1] >= 0).all())
 
 
+def moves_of(clip: Objects, num_frames: int) -> Path:
+    """How its things move."""
+    phase = float(np.random.default_rng(clip.seed).random())
+    return path(clip.motion, clip.speed, num_frames, phase)
+
+
 def draw_objects(clip: Objects, size: int, num_frames: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Frames uint8[T, size, size, 3] and where the things are, bool[T, size, size]."""
+    moves = moves_of(clip, num_frames)
     rng = np.random.default_rng(clip.seed)
-    moves = path(clip.motion, clip.speed, num_frames, phase=float(rng.random()))
+    rng.random()  # The phase of moves_of.
     picture = background(clip.background, size, int(rng.integers(2**31)))
     frames = np.repeat(picture[None], num_frames, axis=0)
     mask = np.zeros(frames.shape[:3], dtype=bool)
