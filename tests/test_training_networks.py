@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from training.clips import DrawnClips, frame_pool, to_pixels
+from training.heads import TARGETS, motion_of
 from training.latents import Latents, encode
-from training.motion_head import TARGETS, places_of
 from training.networks import (
     LATENT_CHANNELS,
     NUM_FRAMES,
@@ -81,27 +81,46 @@ def test_pictures_come_first_and_clips_later() -> None:
     }
 
 
-def test_the_place_of_a_motion_is_told_frame_by_frame() -> None:
+def test_a_motion_is_told_frame_by_frame() -> None:
     star = Thing("star", "red", "small")
-    places = places_of(Objects((star,), None, "left", "normal", "black", seed=3))
-    assert places.shape == (NUM_FRAMES, TARGETS)
-    assert places[0] == pytest.approx([-1, 0, 0, 0, 0])
-    assert places[-1] == pytest.approx([1, -4 * TRAVEL["normal"], 0, 0, 0])
-    growing = places_of(Objects((star,), None, "grow", "normal", "black", seed=3))
+    motion = motion_of(Objects((star,), None, "left", "normal", "black", seed=3))
+    assert motion.shape == (NUM_FRAMES, TARGETS)
+    assert motion[0] == pytest.approx([-1, 0, 0, 0, 0])
+    assert motion[-1] == pytest.approx([1, -4 * TRAVEL["normal"], 0, 0, 0])
+    growing = motion_of(Objects((star,), None, "grow", "normal", "black", seed=3))
     assert growing[[0, -1], 3] == pytest.approx([-1, 1])
-    assert np.ptp(places_of(Scenery("rain", 0)), axis=0) == pytest.approx([2, 0, 0, 0, 0])
+    assert np.ptp(motion_of(Scenery("rain", 0)), axis=0) == pytest.approx([2, 0, 0, 0, 0])
 
 
-def test_the_motion_head_learns_the_time_of_all_clips_and_the_motion_that_a_caption_tells() -> None:
+def test_the_heads_ask_for_a_motion_only_where_the_caption_tells_it() -> None:
     trainer = make_trainer()
-    head, unet = trainer.motion_head, trainer.unet
+    heads, unet = trainer.heads, trainer.unet
     moving = Objects((Thing("star", "red", "small"),), None, "left", "normal", "black", seed=3)
-    with torch.no_grad(), head.listen(unet):
+    masks = torch.zeros(2, 1, NUM_FRAMES, 8, 8)
+    with torch.no_grad(), heads.listen(unet):
         unet(torch.zeros(2, LATENT_CHANNELS, NUM_FRAMES, 8, 8), 500, torch.zeros(2, 77, TEXT_WIDTH))
-    told = head.loss([moving, moving], [True, True])
-    untold = head.loss([moving, moving], [False, False])
-    assert told > untold > 0
-    assert head.loss([moving, Scenery("rain", 0)], [True, True]) < told
+    told = heads.loss([moving, moving], [True, True], masks)
+    untold = heads.loss([moving, moving], [False, False], masks)
+    scenery = heads.loss([Scenery("rain", 0)] * 2, [True, True], masks)
+    assert told > untold == scenery > 0
+    assert not unet.mid_block._forward_hooks
+
+
+def test_the_heads_learn() -> None:
+    trainer = make_trainer()
+    trainer.step = PICTURE_STEPS
+    rng = np.random.default_rng(0)
+
+    def of_heads() -> float:
+        batch = next(batch for batch in iter(lambda: trainer._batch(rng), None) if not batch.of_pictures)
+        with torch.no_grad(), trainer.heads.listen(trainer.unet):
+            trainer.unet(batch.latents, 999, trainer._embed(batch.captions))
+            return float(trainer.heads.loss(batch.clips, [False, False], batch.masks))
+
+    before = of_heads()
+    for _ in range(20):
+        trainer.train_step()
+    assert of_heads() < 0.7 * before
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:

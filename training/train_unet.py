@@ -22,8 +22,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training.checkpoint import save_checkpoint
 from training.clips import DrawnClips
 from training.devices import choose, mixed_precision
+from training.heads import Heads
 from training.latents import Latents
-from training.motion_head import MotionHead
 from training.networks import NUM_FRAMES, build_scheduler, build_unet
 from training.progress import LossCurve, save_samples
 from training.tokenizer import build_tokenizer
@@ -44,8 +44,8 @@ PICTURE_STEPS = 3000
 PICTURE_SHARE = 0.15
 """How often a step is made of pictures after that."""
 
-MOTION_WEIGHT = 0.3
-"""What the motion head's error counts beside the UNet's."""
+HEADS_WEIGHT = 0.3
+"""What the heads' error counts beside the UNet's."""
 
 DECAY_SHARE = 0.2
 """The share of the steps, at the end, in which the learning rate falls."""
@@ -97,13 +97,13 @@ class Trainer:
         self.unet = build_unet(size).to(self.device)
         self.scheduler: DDIMScheduler = build_scheduler()
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
-        self.motion_head = MotionHead(self.unet.config.block_out_channels[-1]).to(self.device)
+        self.heads = Heads(self.unet.config.block_out_channels[-1]).to(self.device)
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": list(self.text_encoder.parameters()), "share": TEXT_ENCODER_SHARE},
                 {"params": list(self.unet.parameters()), "share": 1.0},
-                {"params": list(self.motion_head.parameters()), "share": 1.0},
+                {"params": list(self.heads.parameters()), "share": 1.0},
             ],
             lr=learning_rate,
             betas=(0.9, 0.99),
@@ -120,13 +120,13 @@ class Trainer:
 
         noisy = self.scheduler.add_noise(batch.latents, noise, timesteps)
         velocity = self.scheduler.get_velocity(batch.latents, noise, timesteps)
-        with mixed_precision(self.device, on_cpu=False), self.motion_head.listen(self.unet):
+        with mixed_precision(self.device, on_cpu=False), self.heads.listen(self.unet):
             predicted = self.unet(noisy, timesteps, self._embed(batch.captions)).sample
         errors = F.mse_loss(predicted.float(), velocity, reduction="none")
         loss = total = (errors * self._weights(batch.masks, timesteps)).mean()
         if not batch.of_pictures:
-            motion = self.motion_head.loss(batch.clips, [caption != "" for caption in batch.captions])
-            total = loss + MOTION_WEIGHT * motion
+            told = [caption != "" for caption in batch.captions]
+            total = loss + HEADS_WEIGHT * self.heads.loss(batch.clips, told, batch.masks)
 
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * self._learning_rate()
@@ -185,7 +185,7 @@ class Trainer:
         """Write state.pt, to go on from, and the moving average as a complete checkpoint."""
         state = {"step": self.step, "ema": self.ema.state_dict()}
         state |= {"networks": self.networks.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state |= {"motion_head": self.motion_head.state_dict()}
+        state |= {"heads": self.heads.state_dict()}
         torch.save(state, run / "state.part")
         (run / "state.part").replace(run / "state.pt")
         self.ema.store(self.networks.parameters())
@@ -198,7 +198,7 @@ class Trainer:
         state = torch.load(run / "state.pt", weights_only=True, map_location=self.device)
         self.step = state["step"]
         self.networks.load_state_dict(state["networks"])
-        self.motion_head.load_state_dict(state["motion_head"])
+        self.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema.load_state_dict(state["ema"])
 
