@@ -1,4 +1,4 @@
-"""Every MongoDB query of the service.
+"""Every change of a job in MongoDB.
 
 A change of a job is a compare-and-set of one document on the token of its last write, so that of two writers
 one wins and a write that is delivered twice acts once. When a connection breaks in the middle, the document
@@ -7,11 +7,10 @@ is read again: its token tells whether the write arrived.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from models.job import Job, JobError, JobProgress, JobStatus, Timings
@@ -20,7 +19,8 @@ from services import job_transitions
 from services.database_errors import DatabaseUnavailable, reachable, until_certain
 from services.idempotency_keys import IdempotencyKeys
 from services.ids import new_ulid, new_write_token
-from services.job_queries import BORN_AS, INDEXES, PLACE, SECOND, SORT_ID, JobPage, JobQuery, equal
+from services.job_queries import BORN_AS, INDEXES, PLACE, SORT_ID, JobPage, JobQuery
+from services.job_reads import JobReads, utc_now
 from services.mongo import Database
 from services.turns import Turns
 from services.webhook_store import WebhookStore
@@ -38,15 +38,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 CANDIDATES = 10
-AVERAGED_JOBS = 10
 EMBEDDED_SERVER_JOBS = 100_000
 FINAL = [status.value for status in JobStatus if status.is_final]
-
-
-Jobs = list[Job]  # the store's own ``list`` hides the builtin
-Places = list[str]
-Documents = list[dict[str, Any]]
-Sort = Sequence[tuple[str, int]]
 
 
 class DuplicateJob(Exception):
@@ -58,18 +51,12 @@ def new_job_id() -> str:
     return f"video_{new_ulid()}"
 
 
-def utc_now() -> datetime:
-    """Now in whole milliseconds: MongoDB keeps no more."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-class JobStore:
+class JobStore(JobReads):
     """The jobs. Any operation may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
+        super().__init__(database)
         self._database = database
-        self._jobs = database.collection("jobs")
         self._turns = Turns(database)
         self.idempotency_keys = IdempotencyKeys(database)
         self.webhooks = WebhookStore(database)
@@ -93,110 +80,6 @@ class JobStore:
     async def ping(self) -> None:
         async with reachable():
             await self._database.motor.command("ping")
-
-    # Reading
-
-    async def get(self, job_id: str, *, owner: str | None = None) -> Job | None:
-        """The job, of ``owner`` where one is given."""
-        fields = {"_id": job_id} if owner is None else {"_id": job_id, "owner": owner}
-        async with reachable():
-            document = await self._jobs.find_one(fields)
-        return None if document is None else Job.model_validate(document)
-
-    async def list(self, query: JobQuery) -> JobPage:
-        """One page, ordered by id, which is the order of time."""
-        direction = ASCENDING if query.order == "asc" else DESCENDING
-        wanted, jobs = query.limit + 1, Jobs()
-        while len(jobs) < wanted:
-            batch = await self._find(query.to_filter(), [(SORT_ID, direction)], wanted)
-            jobs += filter(query.spans, batch)
-            if len(batch) < wanted:
-                break
-            query = replace(query, after=batch[-1].id)
-        return JobPage(jobs[: wanted - 1], has_more=len(jobs) >= wanted)
-
-    async def count_queued(self, *, limit: int, before: str | None = None) -> int:
-        """How many jobs wait, but at most ``limit``; only those ahead of the place ``before`` where given."""
-        fields: dict[str, Any] = {"status": JobStatus.QUEUED.value}
-        if before is not None:
-            fields[PLACE] = {"$lt": before}
-        async with reachable():
-            return len(await self._jobs.find(fields, {"_id": 1}).limit(limit).to_list(limit))
-
-    async def has_queued(self, jobs: int, *, owner: str | None = None) -> bool:
-        """Whether so many jobs wait, of ``owner`` where one is given."""
-        fields = equal(status=JobStatus.QUEUED.value, owner=owner)
-        async with reachable():
-            return bool(await self._jobs.find(fields, {"_id": 1}).skip(jobs - 1).limit(1).to_list(1))
-
-    async def queued_places(self, *, limit: int) -> Places:
-        """The places of the jobs that wait, next first."""
-        async with reachable():
-            cursor = self._jobs.find({"status": JobStatus.QUEUED.value}, {PLACE: 1}).sort(PLACE, ASCENDING)
-            return [document.get(PLACE, "") for document in await cursor.limit(limit).to_list(limit)]
-
-    async def running(self) -> Jobs:
-        """Jobs in progress, whoever runs them."""
-        return await self._find({"status": JobStatus.IN_PROGRESS.value}, [(SORT_ID, ASCENDING)], limit=0)
-
-    async def stalled(self, *, limit: int = 100) -> Jobs:
-        """Running jobs whose lease has expired by this machine's clock."""
-        # Few run at once, so all are read: the embedded server reads every document to compare a time.
-        now = utc_now()
-        return [job for job in await self.running() if job_transitions.is_stalled(job, now)][:limit]
-
-    async def expired_files(self, *, now: datetime, limit: int = 100) -> Jobs:
-        """Completed jobs whose file is past its age."""
-        fields = {
-            "status": JobStatus.COMPLETED.value,
-            "file_expired": False,
-            "expires_at": {"$lt": now + SECOND},
-        }
-        jobs = await self._find(fields, [(SORT_ID, ASCENDING)], limit)
-        return [job for job in jobs if job.expires_at is not None and job.expires_at <= now]
-
-    async def completed_oldest_first(self, *, limit: int) -> Jobs:
-        """Completed jobs that still have their file."""
-        fields = {"status": JobStatus.COMPLETED.value, "file_expired": False}
-        return await self._find(fields, [(SORT_ID, ASCENDING)], limit)
-
-    async def oldest(self, *, before: str, after: str | None, limit: int) -> Jobs:
-        """Jobs with ids between the two, both exclusive, oldest first, whatever their status."""
-        ids = {"$lt": before} if after is None else {"$lt": before, "$gt": after}
-        return await self._find({SORT_ID: ids}, [(SORT_ID, ASCENDING)], limit)
-
-    async def unannounced(self, *, limit: int) -> Jobs:
-        """Jobs that have ended and whose webhooks are not handed over."""
-        async with reachable():
-            documents = await self._jobs.find({"webhooks_due": True}).limit(limit).to_list(limit)
-        return [Job.model_validate(document) for document in documents]
-
-    async def id_of_newest(self, rank: int) -> str | None:
-        """The id of the job that so many are newer than; None when there are fewer."""
-        async with reachable():
-            cursor = self._jobs.find({}, {SORT_ID: 1}).sort(SORT_ID, DESCENDING).skip(rank).limit(1)
-            found = await cursor.to_list(1)
-        return found[0]["_id"] if found else None
-
-    async def average_seconds(self, model: str) -> float | None:
-        """How long the model's last few jobs took from start to end; None when there were none."""
-        fields = equal(model=model, status=JobStatus.COMPLETED.value)
-        jobs = await self._find(fields, [(SORT_ID, DESCENDING)], AVERAGED_JOBS)
-        seconds = [
-            (job.completed_at - job.started_at).total_seconds()
-            for job in jobs
-            if job.completed_at is not None
-            and job.started_at is not None
-            and job.completed_at >= job.started_at  # else a clock has stepped
-        ]
-        return sum(seconds) / len(seconds) if seconds else None
-
-    async def _find(self, fields: Mapping[str, Any], sort: Sort, limit: int) -> Jobs:
-        return [Job.model_validate(document) for document in await self._documents(fields, sort, limit)]
-
-    async def _documents(self, fields: Mapping[str, Any], sort: Sort, limit: int) -> Documents:
-        async with reachable():
-            return await self._jobs.find(fields).sort(sort).limit(limit).to_list(limit or None)
 
     # Inserting and deleting
 
@@ -262,8 +145,8 @@ class JobStore:
         return claimed[0] if claimed else None
 
     async def claim_together(
-        self, worker: str, lease_seconds: float, joins: Callable[[Jobs, Job], bool]
-    ) -> Jobs:
+        self, worker: str, lease_seconds: float, joins: Callable[[list[Job], Job], bool]
+    ) -> list[Job]:
         """Take the job whose turn it is, and those right behind it; none when nothing waits.
 
         Args:
@@ -271,7 +154,7 @@ class JobStore:
                 row, so that nobody is overtaken.
         """
         queued = {"status": JobStatus.QUEUED.value}
-        claimed = Jobs()
+        claimed: list[Job] = []
         try:
             while not claimed and (
                 candidates := await self._documents(queued, [(PLACE, ASCENDING)], CANDIDATES)
