@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from training.clips import DrawnClips, frame_pool, to_pixels
-from training.heads import TARGETS, motion_of
+from training.heads import KINDS, TARGETS, motion_of, places_of
 from training.latents import Latents, encode
 from training.networks import (
     LATENT_CHANNELS,
@@ -25,7 +25,7 @@ from training.train_text_encoder import train_text_encoder
 from training.train_unet import PICTURE_STEPS, Trainer
 from training.train_vae import normalise_latents, train_vae, weights
 from training.world.captions import vocabulary
-from training.world.clip import Objects, Scenery, Thing
+from training.world.clip import Objects, Scenery, Thing, draw
 from training.world.motions import TRAVEL
 
 SIZE = 64
@@ -92,30 +92,47 @@ def test_a_motion_is_told_frame_by_frame() -> None:
     assert np.ptp(motion_of(Scenery("rain", 0)), axis=0) == pytest.approx([2, 0, 0, 0, 0])
 
 
+def test_places_are_where_the_drawing_has_its_things() -> None:
+    star, ring = Thing("star", "red", "large"), Thing("ring", "blue", "small")
+    clip = Objects((star, ring), "above", "left", "slow", "black", seed=3)
+    held = places_of(clip, cells=8)
+    assert held.shape == (NUM_FRAMES, len(KINDS), 8, 8)
+    found = {kind for index, kind in enumerate(KINDS) if held[:, index].any()}
+    assert found == {"star", "red", "ring", "blue"}
+    assert np.array_equal(held[:, KINDS.index("red")], held[:, KINDS.index("star")])
+    height = {kind: held[0, KINDS.index(kind)].nonzero()[0].mean() for kind in ("red", "blue")}
+    assert height["red"] < height["blue"]
+
+    drawn = draw(clip).mask.reshape(NUM_FRAMES, 8, 8, 8, 8).any(axis=(2, 4))
+    shown = held.any(axis=1)
+    assert (shown & drawn).sum() > 0.7 * (shown | drawn).sum()
+    assert not places_of(Scenery("rain", 0), cells=8).any()
+
+
 def test_the_heads_ask_for_a_motion_only_where_the_caption_tells_it() -> None:
     trainer = make_trainer()
     heads, unet = trainer.heads, trainer.unet
     moving = Objects((Thing("star", "red", "small"),), None, "left", "normal", "black", seed=3)
-    masks = torch.zeros(2, 1, NUM_FRAMES, 8, 8)
     with torch.no_grad(), heads.listen(unet):
         unet(torch.zeros(2, LATENT_CHANNELS, NUM_FRAMES, 8, 8), 500, torch.zeros(2, 77, TEXT_WIDTH))
-    told = heads.loss([moving, moving], [True, True], masks)
-    untold = heads.loss([moving, moving], [False, False], masks)
-    scenery = heads.loss([Scenery("rain", 0)] * 2, [True, True], masks)
-    assert told > untold == scenery > 0
+    told = heads.loss([moving, moving], [True, True])
+    untold = heads.loss([moving, moving], [False, False])
+    assert told > untold > 0
+    scenery = Scenery("rain", 0)
+    assert heads.loss([scenery] * 2, [True, True]) == heads.loss([scenery] * 2, [False, False])
     assert not unet.mid_block._forward_hooks
 
 
 def test_the_heads_learn() -> None:
     trainer = make_trainer()
-    trainer.step = PICTURE_STEPS
+    trainer.step, trainer.steps = PICTURE_STEPS, 10 * PICTURE_STEPS
     rng = np.random.default_rng(0)
+    batch = next(batch for batch in iter(lambda: trainer._batch(rng), None) if not batch.of_pictures)
 
     def of_heads() -> float:
-        batch = next(batch for batch in iter(lambda: trainer._batch(rng), None) if not batch.of_pictures)
         with torch.no_grad(), trainer.heads.listen(trainer.unet):
             trainer.unet(batch.latents, 999, trainer._embed(batch.captions))
-            return float(trainer.heads.loss(batch.clips, [False, False], batch.masks))
+            return float(trainer.heads.loss(batch.clips, [False, False]))
 
     before = of_heads()
     for _ in range(20):

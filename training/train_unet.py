@@ -126,7 +126,7 @@ class Trainer:
         loss = total = (errors * self._weights(batch.masks, timesteps)).mean()
         if not batch.of_pictures:
             told = [caption != "" for caption in batch.captions]
-            total = loss + HEADS_WEIGHT * self.heads.loss(batch.clips, told, batch.masks)
+            total = loss + HEADS_WEIGHT * self.heads.loss(batch.clips, told)
 
         for group in self.optimizer.param_groups:
             group["lr"] = group["share"] * self._learning_rate()
@@ -208,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=8_000)
+    parser.add_argument("--steps", type=int, default=13_500)
     parser.add_argument("--clips", type=int, default=12_000, help="clips that are drawn and encoded once")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)

@@ -122,7 +122,7 @@ def save_reconstructions(vae: AutoencoderKL, size: int, path: Path) -> float:
 def main() -> None:
     """Train and save to runs/demo/vae."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--device", default="auto")

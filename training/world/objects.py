@@ -50,23 +50,45 @@ def fits(clip: Objects) -> bool:
     return bool((_room(clip, path(clip.motion, clip.speed, 16))[1] >= 0).all())
 
 
+@dataclass(frozen=True)
+class Track:
+    """Where a thing is, in widths of the picture: its centre float32[T, 2] (x, y), its radius float32[T]."""
+
+    thing: Thing
+    centre: Floats
+    radius: Floats
+
+
 def moves_of(clip: Objects, num_frames: int) -> Path:
     """How its things move."""
-    phase = float(np.random.default_rng(clip.seed).random())
-    return path(clip.motion, clip.speed, num_frames, phase)
+    return _chances(clip, num_frames)[0]
+
+
+def tracks_of(clip: Objects, num_frames: int) -> list[Track]:
+    """Where each thing is."""
+    moves, _, rng = _chances(clip, num_frames)
+    return [
+        Track(thing, centre, _radius(clip, thing) * moves.scale)
+        for thing, centre in zip(clip.things, _centres(clip, moves, rng), strict=True)
+    ]
 
 
 def draw_objects(clip: Objects, size: int, num_frames: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Frames uint8[T, size, size, 3] and where the things are, bool[T, size, size]."""
-    moves = moves_of(clip, num_frames)
-    rng = np.random.default_rng(clip.seed)
-    rng.random()  # The phase of moves_of.
-    picture = background(clip.background, size, int(rng.integers(2**31)))
+    moves, seed, rng = _chances(clip, num_frames)
+    picture = background(clip.background, size, seed)
     frames = np.repeat(picture[None], num_frames, axis=0)
     mask = np.zeros(frames.shape[:3], dtype=bool)
     for thing, centre in zip(clip.things, _centres(clip, moves, rng), strict=True):
         _paint(frames, mask, thing, _radius(clip, thing), centre, moves)
     return frames, mask
+
+
+def _chances(clip: Objects, num_frames: int) -> tuple[Path, int, np.random.Generator]:
+    """What a clip's seed decides: how its things move, the background's seed, and more to draw from."""
+    rng = np.random.default_rng(clip.seed)
+    moves = path(clip.motion, clip.speed, num_frames, phase=float(rng.random()))
+    return moves, int(rng.integers(2**31)), rng
 
 
 def _radius(clip: Objects, thing: Thing) -> float:
