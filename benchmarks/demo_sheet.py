@@ -19,11 +19,11 @@ PROMPTS = (
     "a red circle moving left",
     "a blue star growing on a white background",
     "a yellow triangle bouncing on grass",
-    "a pink heart above a white ring, both moving right at night",
+    "a big white crescent moving up and to the right on grass",
     "a peaceful sunset over mountain ranges",
     "a futuristic city with flying vehicles",
     "a coral reef under water",
-    "fireworks at night",
+    "waves rolling over the sea",
 )
 SEED = 7
 SCALE = 2

@@ -69,9 +69,10 @@ _ENTRIES = (
     CatalogueEntry(
         name="demo",
         description=(
-            "A small model for machines without a GPU. It knows one or two coloured shapes that move in front "
-            "of simple backgrounds, and ten scenes: sunset, city, coral reef, dancing shapes, rain, snow, "
-            "fireworks, bouncing ball, clock, waves. A job names the words that it does not know."
+            "A small model for machines without a GPU. It knows a coloured shape that moves in front of a "
+            "simple background (two of them it mixes up), and ten scenes: sunset, city, coral reef, dancing "
+            "shapes, rain, snow, fireworks, bouncing ball, clock, waves. A job names the words that it does "
+            "not know."
         ),
         checkpoint=str(REPOSITORY_ROOT / "checkpoints" / "demo"),
         revision=None,
@@ -90,7 +91,7 @@ _ENTRIES = (
             num_frames=16,
             fps=8,
             num_inference_steps=20,
-            guidance_scale=4.0,
+            guidance_scale=2.5,
             scheduler="ddim",
         ),
         memory_gib=0.5,
@@ -99,7 +100,7 @@ _ENTRIES = (
         example_prompts=(
             "a red circle moving left",
             "a peaceful sunset over mountain ranges",
-            "a pink heart above a white ring at night",
+            "waves rolling over the sea",
             "a yellow star bouncing on grass",
         ),
     ),

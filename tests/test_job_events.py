@@ -55,7 +55,7 @@ async def test_a_job_is_followed_to_its_end(api: LiveApi) -> None:
         if name == "progress"
     )
     assert names[-2:] == ["status", "end"]
-    assert seen[-1][2]["video"]["num_frames"] == 8
+    assert seen[-1][2]["video"]["num_frames"] == 16
     assert len({event_id for event_id, _, _ in seen}) == len(seen)
 
 

@@ -31,19 +31,19 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 def test_the_python_package(service: RunningService, tmp_path: Path) -> None:
     with OpenAI(base_url=f"http://127.0.0.1:{service.port}/v1", api_key="none") as client:
         video = client.videos.create_and_poll(
-            prompt=PROMPT, model="demo", seconds="1", extra_body={"seed": 7, "num_inference_steps": 2}
+            prompt=PROMPT, model="demo", seconds="2", extra_body={"seed": 7, "num_inference_steps": 2}
         )
         assert (video.status, video.progress) == ("completed", 100)
         client.videos.download_content(video.id).write_to_file(tmp_path / "out.mp4")
         facts = probe((tmp_path / "out.mp4").read_bytes())
-        assert (facts.width, facts.height, facts.num_frames, facts.duration_seconds) == (64, 64, 8, 1.0)
+        assert (facts.width, facts.height, facts.num_frames, facts.duration_seconds) == (64, 64, 16, 2.0)
         with Image.open(
             BytesIO(client.videos.download_content(video.id, variant="thumbnail").read())
         ) as still:
             assert (still.format, still.size) == ("WEBP", (64, 64))
         sheet = client.videos.download_content(video.id, variant="spritesheet").read()
         with Image.open(BytesIO(sheet)) as image:
-            assert (image.format, image.size) == ("WEBP", (192, 192))
+            assert (image.format, image.size) == ("WEBP", (256, 256))
         remix = client.videos.poll(client.videos.remix(video.id, prompt="a blue circle moving left").id)
         assert (remix.status, remix.remixed_from_video_id) == ("completed", video.id)
         assert remix.model_extra is not None

@@ -71,7 +71,7 @@ async def test_create_and_poll_then_download(api: LiveApi, client: Client, tmp_p
     video = await client.videos.create_and_poll(prompt="a red circle moving left")
     assert video.object == "video"
     assert (video.status, video.progress, video.error) == ("completed", 100, None)
-    assert (video.model, video.seconds, video.size) == ("demo", "1", "64x64")
+    assert (video.model, video.seconds, video.size) == ("demo", "2", "64x64")
     assert video.prompt == "a red circle moving left"
     assert video.remixed_from_video_id is None
     assert video.completed_at is not None
@@ -83,9 +83,9 @@ async def test_create_and_poll_then_download(api: LiveApi, client: Client, tmp_p
     thumbnail = await client.videos.download_content(video.id, variant="thumbnail")
     assert thumbnail.read() == (await api.client.get(f"/videos/{video.id}/thumbnail")).content
     spritesheet = await client.videos.download_content(video.id, variant="spritesheet")
-    assert spritesheet.response.headers["spritesheet"] == "columns=3, rows=3, tiles=8, width=64, height=64"
+    assert spritesheet.response.headers["spritesheet"] == "columns=4, rows=4, tiles=16, width=64, height=64"
     with Image.open(BytesIO(spritesheet.read())) as image:
-        assert (image.format, image.size) == ("WEBP", (192, 192))
+        assert (image.format, image.size) == ("WEBP", (256, 256))
     async with client.videos.with_streaming_response.download_content(video.id) as streamed:
         assert streamed.headers["content-type"] == "video/mp4"
         assert (await streamed.read())[4:8] == b"ftyp"
@@ -108,20 +108,20 @@ async def test_extra_body_reaches_the_job(api: LiveApi, client: Client) -> None:
         prompt="a red circle",
         model="demo",
         size="64x64",  # type: ignore[arg-type]
-        seconds="2",  # type: ignore[arg-type]
+        seconds="4",  # type: ignore[arg-type]
         extra_body=EXTRA | {"metadata": {"take": "1", "été": "ü"}, "priority": -1, "width": None},
     )
     job = await api.job(video.id)
     assert job["params"] == EXTRA | {"prompt": "a red circle", "width": 64, "height": 64}
     assert (job["metadata"], job["priority"]) == ({"take": "1", "été": "ü"}, -1)
-    assert video.seconds == "2"
+    assert video.seconds == "4"
     assert video.model_extra is not None
     assert {name: video.model_extra[name] for name in EXTRA} == EXTRA
     await client.videos.poll(video.id)
 
 
 async def test_json_is_taken_too(api: LiveApi) -> None:
-    body = EXTRA | {"prompt": "a red circle", "model": None, "seconds": 2, "size": "64x64"}
+    body = EXTRA | {"prompt": "a red circle", "model": None, "seconds": 4, "size": "64x64"}
     answer = await api.client.post("/v1/videos", json=body)
     assert answer.status_code == 200, answer.text
     job = await api.until(answer.json()["id"], "completed")

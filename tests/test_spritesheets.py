@@ -93,7 +93,7 @@ async def test_it_is_served_as_the_thumbnail_is(tmp_path: Path) -> None:
         url = job["urls"]["spritesheet"]
         answer = await api.client.get(url)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
-        assert answer.headers["spritesheet"] == "columns=3, rows=3, tiles=8, width=64, height=64"
+        assert answer.headers["spritesheet"] == "columns=4, rows=4, tiles=16, width=64, height=64"
         head = await api.client.head(url)
         assert head.headers["content-length"] == str(len(answer.content))
         etag = {"if-none-match": answer.headers["etag"]}

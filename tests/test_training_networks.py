@@ -1,5 +1,6 @@
 """The networks learn at toy size, go on from where they were, and save what diffusers loads."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,8 @@ def test_the_saved_folder_generates(tmp_path: Path) -> None:
     assert clips.shape == (2, NUM_FRAMES, SIZE, SIZE, 3)
     assert np.array_equal(clips, generate(pipe, ["a red circle", "a blue star"], seed=0, steps=2))
     assert sorted(file.name for file in (tmp_path / "checkpoint").rglob("*.safetensors"))
+    configs = [json.loads(file.read_text()) for file in (tmp_path / "checkpoint").rglob("*config.json")]
+    assert {config.get("_name_or_path", "") for config in configs} == {""}
 
 
 def test_a_short_vae_run_gives_normal_latents() -> None:

@@ -21,8 +21,10 @@ def save_checkpoint(
     The text encoder, which is tiny, stays float32: transformers would otherwise load it as float16 beside the
     float32 that diffusers gives the rest.
     """
+    half_vae = deepcopy(vae).half()
+    half_vae.register_to_config(_name_or_path="")  # The folder it was read from is no one's business.
     TextToVideoSDPipeline(
-        vae=deepcopy(vae).half(),
+        vae=half_vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=deepcopy(unet).half(),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from training.networks import DOWNSCALE, NUM_FRAMES
 
-GUIDANCE = 4.0
+GUIDANCE = 2.5
 STEPS = 20
 
 

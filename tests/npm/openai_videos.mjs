@@ -32,7 +32,7 @@ async function refused(call) {
 
 const created = await client.videos.create({
   prompt: "a red circle moving left",
-  seconds: "1",
+  seconds: "2",
   size: "64x64",
   seed: 7,
   num_inference_steps: 2,
