@@ -13,6 +13,8 @@ from training.sampling import generate, load
 from training.world.clip import Scenery, draw
 
 COUNT = 16
+LEAST = {"colour": 0.85, "shape": 0.4, "motion": 0.5, "background": 0.9}
+"""What the checkpoint's card measured on hundreds of clips, less the chance of sixteen."""
 SCENES = {
     "sunset": "a peaceful sunset over mountain ranges",
     "city": "a futuristic city with flying vehicles",
@@ -46,13 +48,13 @@ def share_right(cases: list[Case], clips: list[np.ndarray], attribute: str) -> f
     return float(np.mean([mark[attribute] for mark in marks]))
 
 
-@pytest.mark.parametrize("attribute", ["colour", "shape", "motion", "background"])
+@pytest.mark.parametrize("attribute", LEAST)
 def test_clips_show_what_their_prompts_say(
     cases: list[Case], clips: dict[str, np.ndarray], attribute: str
 ) -> None:
     asked = [clips[case.caption] for case in cases]
-    assert share_right(cases, asked, attribute) >= 0.75
-    assert share_right(cases, asked[1:] + asked[:1], attribute) <= 0.5
+    assert share_right(cases, asked, attribute) >= LEAST[attribute]
+    assert share_right(cases, asked[1:] + asked[:1], attribute) <= 0.3
 
 
 def thumbnail(clip: np.ndarray) -> np.ndarray:

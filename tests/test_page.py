@@ -81,7 +81,7 @@ async def test_a_person_makes_finds_and_deletes_a_clip(api: LiveApi, browser: Br
         assert await page.evaluate("document.querySelector('#stage img.preview').naturalWidth") == 64
 
         facts = await plays_and_seeks(await visitor.finished())
-        assert facts == {"after": pytest.approx(1.5, abs=0.1), "width": 64, "error": None}
+        assert facts == {"after": pytest.approx(0.75, abs=0.05), "width": 64, "error": None}
 
         # A reload loses nothing.
         await page.reload()
