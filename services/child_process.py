@@ -62,14 +62,18 @@ def guard(parent_pid: int, argv: Sequence[str]) -> int:
     For systems where no watch survives exec. Returns its exit status, or 128 + the number of the signal that
     ended it.
     """
-    program = subprocess.Popen(list(argv))  # noqa: S603
+    received: list[int] = []
 
-    def forward(number: int, _frame: FrameType | None) -> None:
-        program.send_signal(number)
+    def receive(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
 
+    # Before the start: a signal in between would end this process, and leave the program without its guard.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, forward)
+        signal.signal(number, receive)
+    program = subprocess.Popen(list(argv))  # noqa: S603
     while True:
+        while received:
+            program.send_signal(received.pop(0))
         try:
             status = program.wait(PARENT_POLL_SECONDS)
         except subprocess.TimeoutExpired:
