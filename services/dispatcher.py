@@ -122,8 +122,13 @@ class Dispatcher:
         self._serving: asyncio.Task[None] | None = None
 
     @property
+    def preloaded(self) -> bool:
+        """Whether the default model was loaded ahead of its first job."""
+        return self._preload.succeeded
+
+    @property
     def preload_error(self) -> str | None:
-        """Why the default model could not be loaded ahead of its first job, while that is so."""
+        """Why that could not be done, while that is so."""
         return self._preload.error
 
     @property

@@ -50,10 +50,9 @@ class Health:
 
     def _model(self) -> str:
         """Waits for the first load alone: a model that makes room for another one later is fine."""
-        if self._awaited is not None and self._awaited.name in self.loaded_models:
-            self._awaited = None
-        if self._awaited is None:
+        if self._awaited is None or self._dispatcher is None:
             return OK
-        if self._dispatcher is not None and self._dispatcher.preload_error is not None:
-            return self._dispatcher.preload_error
-        return f"{self._awaited.name} is not loaded yet"
+        if self._dispatcher.preloaded or self._awaited.name in self.loaded_models:
+            self._awaited = None
+            return OK
+        return self._dispatcher.preload_error or f"{self._awaited.name} is not loaded yet"

@@ -17,6 +17,7 @@ class Preload:
 
     Attributes:
         tried: Set once the first try has ended, or there will be none.
+        succeeded: Whether the model has been in memory; it may have made room for another since.
         error: Why the last try failed; None before, and after a success.
     """
 
@@ -24,6 +25,7 @@ class Preload:
         self._executor = executor
         self._model = model
         self.tried = asyncio.Event()
+        self.succeeded = False
         self.error: str | None = None
 
     async def run(self) -> None:
@@ -40,7 +42,7 @@ class Preload:
             logger.error("model %s cannot be loaded ahead of its first job: %s", self._model.name, error)
             return False
         else:
-            self.error = None
+            self.succeeded, self.error = True, None
             logger.info("model %s is loaded", self._model.name)
             return True
         finally:

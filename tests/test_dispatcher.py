@@ -15,6 +15,7 @@ from models.job import Job, JobStatus
 from models.video import Video
 from services.catalogue import Catalogue
 from services.file_store import FileStore
+from services.health import Health
 from services.job_store import JobStore
 from services.mongo import Database, EmbeddedServer, connect
 from tests.dispatching import Service, service_on
@@ -289,6 +290,19 @@ async def test_models_are_loaded_ahead_and_unloaded_when_idle(service: Service) 
         await eventually(lambda: service.executor.loaded_models == ("demo",))
         await eventually(lambda: service.executor.loaded_models == ())
         assert (await service.final(await service.queue())).status is JobStatus.COMPLETED
+
+
+async def test_a_service_that_nobody_asked_is_ready_though_its_first_worker_died(service: Service) -> None:
+    async with service.dispatcher(preload=True) as dispatcher:
+        await eventually(lambda: dispatcher.preloaded)
+        first = service.executor.worker_pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: service.executor.worker_pid not in (None, first))
+        health = Health(service.store, service.executor, dispatcher, service.catalogue.default_entry)
+        await eventually(lambda: service.executor.healthy)
+        assert service.executor.loaded_models == ()
+        assert await health.checks() == {"database": "ok", "worker": "ok", "model": "ok"}
 
 
 async def test_a_model_that_cannot_be_loaded_ahead_stops_nothing(
