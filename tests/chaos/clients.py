@@ -134,6 +134,7 @@ class Client:
             return None
         now = time.monotonic()
         self._ledger.answers[str(answer.status_code)] += 1
+        assert answer.status_code != 422, f"a request of the run's own is refused: {answer.text}"
         if answer.status_code >= 500 and answer.status_code != 503:
             self._ledger.contradict(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         elif answer.status_code < 300 and answer.headers.get("content-type", "").startswith(

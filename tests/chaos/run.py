@@ -23,7 +23,7 @@ from tests.waiting import eventually
 SCRIPTED = "tests.chaos.generators:ScriptedChaos"
 DEMO = "tests.chaos.demo_generator:DemoChaos"
 SIZES: dict[str, dict[str, Any]] = {
-    SCRIPTED: {"num_frames": 8},
+    SCRIPTED: {"num_frames": 16},
     # The smallest that the demo checkpoint makes; without guidance one UNet pass a step.
     DEMO: {"num_frames": 16, "width": 64, "height": 64, "guidance_scale": 1.0},
 }
