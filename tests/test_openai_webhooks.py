@@ -82,4 +82,4 @@ async def test_the_package_verifies_and_reads_each_event(tmp_path: Path) -> None
         assert abs(events[made.id].created_at - completed.completed_at) <= 1
         headers, body = receiver.received[0]
         with pytest.raises(openai.InvalidWebhookSignatureError):
-            client.webhooks.unwrap(body.replace(b"completed", b"failed"), headers)
+            client.webhooks.unwrap(body.replace(b'"id"', b'"it"'), headers)
