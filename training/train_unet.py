@@ -208,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=13_500)
+    parser.add_argument("--steps", type=int, default=20_500)
     parser.add_argument("--clips", type=int, default=12_000, help="clips that are drawn and encoded once")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
