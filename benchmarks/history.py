@@ -9,7 +9,6 @@ store, and prints the plan that the server explains for each query. A database a
 import argparse
 import asyncio
 import contextlib
-import random
 import secrets
 import statistics
 import sys
@@ -24,28 +23,18 @@ from typing import Any
 import pymongo
 from pymongo import monitoring
 from pymongo.errors import ExecutionTimeout, PyMongoError
-from tqdm import tqdm
 
-from models.job import Job, JobError, JobProgress, JobStatus
-from models.video import VideoParams
+from benchmarks.long_history import OWNERS, YEAR, History, fill, new_job
+from models.job import Job, JobError, JobStatus
 from services.child_process import bound
 from services.ids import ulid_of
-from services.job_queries import SORT_ID
-from services.job_store import DatabaseUnavailable, JobQuery, JobStore, new_job_id, utc_now
+from services.job_store import DatabaseUnavailable, JobQuery, JobStore, utc_now
 from services.mongo import LOOPBACK, Database, connect, free_port, open_database
 
-OWNERS = 10
 OWNER_NUMBER = 3
 OWNER = f"owner-{OWNER_NUMBER}"
-BATCH = 200
-YEAR = timedelta(days=365)
 SERVER_START_SECONDS = 30.0
-BATCH_SECONDS = 120.0
-"""Seconds for a batch; the service's own limit holds for what is measured, not for what prepares it."""
 PATIENCE_SECONDS = 120.0
-COLOURS = ("red", "green", "blue", "yellow", "white", "black")
-SHAPES = ("circle", "square", "star", "triangle", "ring")
-ENDS = (JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Finds(monitoring.CommandListener):
@@ -65,20 +54,6 @@ class Finds(monitoring.CommandListener):
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
         """Nothing to note."""
-
-
-@dataclass(frozen=True)
-class History:
-    """Ended jobs, evenly over a year; job n is of owner n % OWNERS."""
-
-    jobs: int
-    began: datetime
-
-    def time_of(self, number: int) -> datetime:
-        return self.began + YEAR * number / self.jobs
-
-    def id_of(self, number: int) -> str:
-        return f"video_{ulid_of(self.time_of(number))[:-8]}{number:08}"
 
 
 @dataclass
@@ -203,60 +178,6 @@ def operations(store: JobStore, history: History, loaded: int, place: str) -> li
 
 def a_day(at: datetime) -> dict[str, datetime]:
     return {"created_after": at, "created_before": at + timedelta(days=1)}
-
-
-def new_job(owner: str, **fields: Any) -> Job:
-    params = VideoParams(
-        prompt=f"a {random.choice(COLOURS)} {random.choice(SHAPES)} moving left",
-        negative_prompt="",
-        width=64,
-        height=64,
-        num_frames=8,
-        fps=8,
-        num_inference_steps=20,
-        guidance_scale=4.0,
-        scheduler="dpm++",
-        seed=1,
-    )
-    values: dict[str, Any] = {
-        "id": new_job_id(),
-        "owner": owner,
-        "model": "demo",
-        "params": params,
-        "progress": JobProgress(total=20),
-        "created_at": utc_now(),
-    }
-    return Job(**(values | fields))
-
-
-async def fill(database: Database, history: History, load_seconds: float) -> int:
-    """Insert the ended jobs of a year in batches, past the store: filling is not what is measured.
-
-    Returns:
-        How many: fewer than the history has if the time was over first.
-    """
-    deadline, jobs = time.monotonic() + load_seconds, history.jobs
-    with tqdm(total=jobs, unit=" jobs", mininterval=10) as progress:
-        for start in range(0, jobs, BATCH):
-            batch = []
-            for number in range(start, min(start + BATCH, jobs)):
-                at = history.time_of(number)
-                job = new_job(
-                    f"owner-{number % OWNERS}",
-                    id=history.id_of(number),
-                    status=random.choice(ENDS),
-                    created_at=at,
-                    started_at=at,
-                    completed_at=at + timedelta(seconds=1),
-                )
-                token = f"w_{secrets.token_hex(12)}"
-                batch.append(job.to_document() | {"write_token": token, SORT_ID: job.id})
-            with pymongo.timeout(BATCH_SECONDS):
-                await database.collection("jobs").insert_many(batch)
-            progress.update(len(batch))
-            if time.monotonic() > deadline:
-                return start + len(batch)
-    return jobs
 
 
 @contextlib.asynccontextmanager
