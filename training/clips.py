@@ -1,12 +1,13 @@
 """Draws numbered training clips, side by side on all cores."""
 
-import os
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from services.generation.threads import cores
 from training.networks import NUM_FRAMES
 from training.world.clip import Clip, draw, random_clip
 
@@ -33,7 +34,7 @@ class DrawnClips(Dataset[Drawn]):
 
     def batches(self, batch_size: int, workers: int | None = None) -> Iterator[list[torch.Tensor]]:
         """All clips in order, ``batch_size`` at a time, drawn by so many processes (None: one a core)."""
-        workers = os.cpu_count() or 1 if workers is None else workers
+        workers = math.ceil(cores()) if workers is None else workers
         return iter(DataLoader(self, batch_size=batch_size, num_workers=workers))
 
 

@@ -19,6 +19,8 @@ from torch import nn
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from services.generation.acceleration.calls import UNetCall
+from services.generation.acceleration.techniques import apply_techniques
 from training.checkpoint import save_checkpoint
 from training.clips import DrawnClips
 from training.devices import choose, mixed_precision
@@ -95,6 +97,9 @@ class Trainer:
         self.tokenizer: CLIPTokenizer = build_tokenizer(vocabulary())
         self.text_encoder = text_encoder.to(self.device)
         self.unet = build_unet(size).to(self.device)
+        # The same sums and gradients in four fifths of the time.
+        apply_techniques(self.unet, ("temporal_conv", "text_attention"))
+        self.predict = UNetCall(self.unet, text_attention=True)
         self.scheduler: DDIMScheduler = build_scheduler()
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
         self.heads = Heads(self.unet.config.block_out_channels[-1]).to(self.device)
@@ -121,7 +126,8 @@ class Trainer:
         noisy = self.scheduler.add_noise(batch.latents, noise, timesteps)
         velocity = self.scheduler.get_velocity(batch.latents, noise, timesteps)
         with mixed_precision(self.device, on_cpu=False), self.heads.listen(self.unet):
-            predicted = self.unet(noisy, timesteps, self._embed(batch.captions)).sample
+            text = self.predict.read(self._embed(batch.captions))
+            (predicted,) = self.predict(noisy, timesteps, *text)
         errors = F.mse_loss(predicted.float(), velocity, reduction="none")
         loss = total = (errors * self._weights(batch.masks, timesteps)).mean()
         if not batch.of_pictures:
