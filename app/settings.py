@@ -65,7 +65,8 @@ class Settings(BaseSettings):
     vae_slicing: Literal["auto", "on", "off"] = "auto"
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Compile models in the background, for shapes that are asked for; auto: with CUDA.",
+        description="Compile models in the background, for shapes that are asked for; auto: with CUDA by "
+        "torch.compile, small models in float32 on a CPU by OpenVINO.",
     )
     preload: bool = Field(True, description="Load the default model at start instead of at the first job.")
     idle_unload_seconds: float = Field(

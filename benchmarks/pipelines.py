@@ -1,7 +1,7 @@
 """The ways to make a clip that are compared: the stock pipeline; ours with each technique added in turn."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from diffusers import TextToVideoSDPipeline
 from models.video import VideoParams
 from services.generation.accelerated import accelerate_with
 from services.generation.acceleration.compile_spec import CompileSpec
-from services.generation.acceleration.techniques import TECHNIQUES, UNET_TECHNIQUES
+from services.generation.acceleration.techniques import UNET_TECHNIQUES
 from services.generation.acceleration.workshop import Workshop
 from services.generation.decoding import Frames, frames_per_chunk
 from services.generation.memory import Placement
@@ -99,6 +99,8 @@ def ours(
 
     @torch.inference_mode()
     def denoise() -> torch.Tensor:
+        # What the clip before this had loaded beside it.
+        accelerated.wait_until_loaded()
         embeddings = encode_prompts(
             pipe,
             params.prompt,
@@ -124,13 +126,20 @@ def ours(
     return Way(name, denoise, decode)
 
 
-def techniques_in_turn(placement: Placement, *, compiled: bool) -> Iterator[tuple[str, frozenset[str]]]:
-    """Each with all before it, in the registry's order; on a CPU without those that need CUDA."""
+def techniques_in_turn(
+    placement: Placement, backends: Collection[str]
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """Each with all before it, in the registry's order; of those that change the calls, what the device has.
+
+    Args:
+        backends: Those of ``BACKENDS`` that may compile. On a CPU each by itself.
+    """
+    on_cuda = placement.device.type == "cuda"
     chosen: list[str] = []
-    for name in TECHNIQUES:
-        if name == "compiled" and not compiled:
-            continue
-        if name not in UNET_TECHNIQUES and name != "compiled" and placement.device.type != "cuda":
-            continue
+    for name in (*UNET_TECHNIQUES, "cuda_graphs") if on_cuda else UNET_TECHNIQUES:
         chosen.append(name)
         yield f"+ {name}", frozenset(chosen)
+    if "compiled" in backends:
+        yield "+ compiled", frozenset({*chosen, "compiled"})
+    if "openvino" in backends and not on_cuda and placement.dtype == torch.float32:
+        yield "+ openvino", frozenset({*chosen, "openvino"})

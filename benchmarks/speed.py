@@ -74,7 +74,7 @@ def main(given: list[str] | None = None) -> None:
     say(f"{bench.placement.dtype}, matrix products at {bench.peak / 1e12:.2f} TFLOP/s")
 
     with tempfile.TemporaryDirectory() as folder:
-        workshop = pipelines.PatientWorkshop(Path(folder) / "compiled") if arguments.compile else None
+        workshop = pipelines.PatientWorkshop(Path(folder) / "compiled")
         for number, shape in enumerate(shapes):
             name = "x".join(map(str, shape))
             if number and left() < arguments.minutes * 6:
@@ -85,7 +85,8 @@ def main(given: list[str] | None = None) -> None:
             share = 0.55 if number == 0 and not arguments.no_service else 0.8 / (len(shapes) - number)
             rows = bench.measure(
                 params,
-                workshop if number == 0 else None,
+                workshop,
+                arguments.backends if number == 0 else (),
                 every=number == 0,
                 rounds=arguments.rounds,
                 limit_seconds=left() * share,
@@ -107,10 +108,9 @@ def main(given: list[str] | None = None) -> None:
 def _service_rows(
     model: str, device: str, params: VideoParams, arguments: argparse.Namespace
 ) -> list[dict[str, str]]:
+    settings = {"T2V_DTYPE": arguments.dtype, "T2V_COMPILE": "auto" if arguments.backends else "off"}
     body = params.model_dump(include={"prompt", "width", "height", "num_frames", "num_inference_steps"})
-    rows = measure_service(
-        model, device, body, clips=arguments.rounds, settings={"T2V_DTYPE": arguments.dtype}
-    ).as_rows()
+    rows = measure_service(model, device, body, clips=arguments.rounds, settings=settings).as_rows()
     gaps = asyncio.run(
         queue_gap.measure(
             argparse.Namespace(
@@ -144,14 +144,23 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="denoising steps; the model's default without")
     parser.add_argument("--rounds", type=int, default=5, help="clips each way")
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="default: with CUDA")
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile with torch.compile, and on a CPU with OpenVINO; default: as the service does",
+    )
     parser.add_argument("--no-service", action="store_true", help="the pipelines alone")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path, help="PNG or SVG")
     arguments = parser.parse_args(given)
-    if arguments.compile is None:
-        arguments.compile = choose_device(arguments.device).type == "cuda"
+    arguments.backends = _backends(arguments.compile, choose_device(arguments.device).type)
     return arguments
+
+
+def _backends(compile_: bool | None, device: str) -> tuple[str, ...]:
+    if compile_ is None:
+        return ("compiled",) if device == "cuda" else ("openvino",)
+    return ("compiled", "openvino") if compile_ else ()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import copy
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -131,13 +131,13 @@ class Bench:
         )
 
     def ways(
-        self, params: VideoParams, workshop: Workshop | None, *, every: bool
+        self, params: VideoParams, workshop: Workshop, backends: Collection[str], *, every: bool
     ) -> Iterator[tuple[str, Callable[[], Way]]]:
         """Names, and what builds each; stock eager first. All that has changed a pipeline has its own."""
         pipe, place = self.pipe, self.placement
         yield pipelines.STOCK, lambda: pipelines.stock(pipe, params, place)
         yield pipelines.OURS, lambda: pipelines.ours(pipe, params, place)
-        turns = list(pipelines.techniques_in_turn(place, compiled=workshop is not None))
+        turns = list(pipelines.techniques_in_turn(place, backends))
         for name, chosen in turns if every else turns[-1:]:
 
             def build(name: str = name, chosen: frozenset[str] = chosen) -> Way:
@@ -151,13 +151,14 @@ class Bench:
             name = f"ours eager, {str(half).removeprefix('torch.')}"
             halved = replace(place, dtype=half)
             yield name, lambda: pipelines.ours(copy.deepcopy(pipe).to(half), params, halved, name)
-        if workshop is not None:
+        if "compiled" in backends:
             yield pipelines.COMPILED_STOCK, lambda: pipelines.compiled_stock(pipe, params, place)
 
     def measure(
         self,
         params: VideoParams,
-        workshop: Workshop | None,
+        workshop: Workshop,
+        backends: Collection[str],
         *,
         every: bool,
         rounds: int,
@@ -168,7 +169,7 @@ class Bench:
         rows: list[Row] = []
         turns: dict[str, Callable[[], object]] = {}
         reference: tuple[torch.Tensor, Frames] | None = None
-        for name, build in self.ways(params, workshop, every=every):
+        for name, build in self.ways(params, workshop, backends, every=every):
             if reference is not None and perf_counter() - began > limit_seconds / 2:
                 say(f"  {name}: left out, for lack of time")
                 continue

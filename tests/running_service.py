@@ -49,6 +49,7 @@ class RunningService:
             "T2V_DATABASE": f"test_{self.port}",
             "T2V_MODEL": "demo",
             "T2V_DEVICE": "cpu",
+            "T2V_COMPILE": "off",
             "T2V_LEASE_SECONDS": "4",
         } | self.settings
         with self.log.open("ab") as log:

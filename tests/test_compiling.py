@@ -1,6 +1,7 @@
 """Compiling beside the work: results found again, failures that cost nothing but speed."""
 
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -9,8 +10,10 @@ import torch
 from diffusers import TransformerTemporalModel
 from torch import nn
 
+from services.generation.acceleration.backends import BACKENDS
 from services.generation.acceleration.compile_spec import CompileSpec, describe_call, describe_structure
 from services.generation.acceleration.compiler import Compiler
+from services.generation.acceleration.openvino_backend import OpenVinoBackend
 from services.generation.acceleration.runner import Runner
 from services.generation.acceleration.workshop import Workshop
 from services.generation.decoding import Decoder, decode_frames
@@ -42,30 +45,41 @@ def make_input(height=4):
     return torch.randn(3, 8, height, 4, generator=torch.Generator().manual_seed(1))
 
 
-def make_spec(call, techniques=()):
-    return describe_call(call, techniques, describe_structure(call), [make_input()])
+def make_spec(call, techniques=(), backend="compiled"):
+    return describe_call(call, techniques, describe_structure(call), [make_input()], backend)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs g++")
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(
+            BACKENDS["compiled"],
+            marks=pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for a CPU needs g++"),
+        ),
+        BACKENDS["openvino"],
+    ],
+    ids=lambda backend: backend.name,
+)
 @pytest.mark.timeout(600)
-async def test_a_call_is_compiled_once_and_found_again(tmp_path, monkeypatch):
+async def test_a_call_is_compiled_once_and_found_again(tmp_path, monkeypatch, backend):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "restored afterwards")
     call, tensor = make_call(), make_input()
-    compiler = Compiler(Workshop(tmp_path / "results"), ())
+    compiler = Compiler(Workshop(tmp_path / "results"), (), backend)
     with torch.inference_mode():
         assert compiler.find(call, [tensor]) is None, "nobody waits for it"
         compiled = await eventually(lambda: compiler.find(call, [tensor]), timeout=540)
         assert compiled is compiler.find(call, [tensor])
         torch.testing.assert_close(compiled(tensor), call(tensor))
         assert compiled(tensor.permute(0, 1, 3, 2))[0].isfinite().all(), "any layout"
-        after_restart = Compiler(Workshop(tmp_path / "results", NO_COMPILER), ())
+        after_restart = Compiler(Workshop(tmp_path / "results", NO_COMPILER), (), backend)
         other_weights = make_call(seed=5)
-        torch.testing.assert_close(after_restart.find(other_weights, [tensor])(tensor), other_weights(tensor))
+        found = await eventually(lambda: after_restart.find(other_weights, [tensor]))
+        torch.testing.assert_close(found(tensor), other_weights(tensor))
 
 
 async def test_a_failure_to_compile_is_told_once_and_leaves_the_call_as_it_is(tmp_path, caplog):
     call, tensor = make_call(), make_input()
-    runner = Runner(compiler=Compiler(Workshop(tmp_path, NO_COMPILER), ()))
+    runner = Runner(compiler=Compiler(Workshop(tmp_path, NO_COMPILER), (), BACKENDS["compiled"]))
     for _ in range(2):
         with torch.inference_mode():
             run = runner.choose(call, [tensor], [])
@@ -75,17 +89,46 @@ async def test_a_failure_to_compile_is_told_once_and_leaves_the_call_as_it_is(tm
     assert not list(tmp_path.glob("*.compiled"))
 
 
-def test_a_damaged_result_goes(tmp_path, caplog, monkeypatch):
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+def test_a_damaged_result_goes(tmp_path, caplog, monkeypatch, backend):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "restored afterwards")
     call, tensor = make_call(), make_input()
     workshop = Workshop(tmp_path, NO_COMPILER)
-    path = tmp_path / f"{make_spec(call).digest}.compiled"
+    path = tmp_path / f"{make_spec(call, backend=backend.name).digest}.compiled"
     path.write_bytes(b"cut off")
     (tmp_path / "kernels").mkdir()
-    assert Compiler(workshop, ()).find(call, [tensor]) is None
-    assert Compiler(workshop, ()).find(call, [tensor]) is None
+    compiler = Compiler(workshop, (), backend)
+    for _ in range(2):
+        assert compiler.find(call, [tensor]) is None
+        compiler.wait_until_loaded()
     assert not path.exists()
     assert caplog.text.count("is not compiled") == 1
+
+
+def test_what_is_loaded_is_bounded(tmp_path, monkeypatch):
+    """OpenVINO holds a network's weights once more for each call that is loaded."""
+    backend = OpenVinoBackend()
+    monkeypatch.setattr(backend, "load", lambda path, call: lambda *tensors: tensors, raising=True)
+    workshop = Workshop(tmp_path, NO_COMPILER)
+    calls = [make_call() for _ in range(backend.most_loaded + 1)]
+    (tmp_path / f"{make_spec(calls[0], backend='openvino').digest}.compiled").touch()
+    compiler = Compiler(workshop, (), backend)
+    for call in calls:
+        compiler.find(call, [make_input()])
+        compiler.wait_until_loaded()
+    assert compiler.find(calls[-1], [make_input()]) is not None
+    assert compiler.find(calls[0], [make_input()]) is None, "the least recently used has gone"
+
+
+def test_openvino_reports_to_nobody():
+    """It has a package that tells its makers of each import; ours is blocked before it is looked for."""
+    code = (
+        "import sys, services.generation.acceleration.openvino_backend as ours; ours._import_openvino();"
+        "print([name for name in sys.modules if name.split('.')[0] == 'openvino_telemetry' "
+        "and sys.modules[name] is not None])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_spec_builds_what_it_describes():
@@ -112,7 +155,8 @@ def test_results_differ_by_whatever_they_depend_on():
         replace(spec, techniques=("channels_last",)),
         replace(spec, tensors=(("float16", (3, 8, 4, 4)),)),
         replace(spec, structure="other"),
-        describe_call(call, (), spec.structure, [make_input(height=8)]),
+        describe_call(call, (), spec.structure, [make_input(height=8)], "compiled"),
+        replace(spec, backend="openvino"),
     ]
     assert len({each.digest for each in [spec, *others]}) == 1 + len(others)
     assert make_spec(make_call(seed=3)).digest == spec.digest, "weights do not matter"
@@ -121,7 +165,7 @@ def test_results_differ_by_whatever_they_depend_on():
 def test_a_last_chunk_is_filled_up_where_shapes_are_dear(tmp_path):
     pipe = make_pipeline()
     latents = torch.randn(1, 4, 5, 8, 8, generator=torch.Generator().manual_seed(4)) * 0.18215
-    runner = Runner(compiler=Compiler(Workshop(tmp_path, NO_COMPILER), ()))
+    runner = Runner(compiler=Compiler(Workshop(tmp_path, NO_COMPILER), (), BACKENDS["compiled"]))
     with torch.inference_mode():
         chunks = list(decode_frames(pipe, latents, 3, Decoder(pipe.vae, runner)))
         whole = next(decode_frames(pipe, latents, 5)).astype(int)

@@ -10,7 +10,7 @@ from diffusers import TextToVideoSDPipeline
 from services.catalogue_entry import SCHEDULERS
 from services.generation.accelerated import accelerate, accelerate_with
 from services.generation.acceleration.calls import UNetCall
-from services.generation.acceleration.techniques import TECHNIQUES, UNET_TECHNIQUES
+from services.generation.acceleration.techniques import UNET_TECHNIQUES, choose_techniques
 from services.generation.acceleration.workshop import Workshop
 from services.generation.decoding import decode_frames
 from services.generation.memory import Placement
@@ -21,6 +21,7 @@ from tests.tiny_checkpoint import make_pipeline
 from tests.waiting import eventually
 
 CPU = Placement(torch.device("cpu"), torch.float32, offload="none", vae_slicing=False)
+IN_BFLOAT16 = Placement(torch.device("cpu"), torch.bfloat16, offload="none", vae_slicing=False)
 ALL = frozenset(UNET_TECHNIQUES)
 CHOICES = [*(frozenset({name}) for name in UNET_TECHNIQUES), ALL]
 LONG = "a red circle moving left on a white background " * 12
@@ -143,6 +144,23 @@ def test_the_demo_checkpoint():
     assert abs(frames - stock).max() <= 1
 
 
+@pytest.mark.timeout(600)
+async def test_openvino(pipe, tmp_path, monkeypatch):
+    """In the background, by the process that the service uses; then with every sampler."""
+    twin = copy.deepcopy(pipe)
+    accelerated = accelerate(twin, CPU, workshop=Workshop(tmp_path))
+    assert "openvino" in accelerated.techniques
+    params = make_params(num_inference_steps=4)
+    run(twin, accelerated, params)
+    await eventually(lambda: list(tmp_path.glob("*.compiled")), timeout=500)
+    run(twin, accelerated, params)
+    accelerated.wait_until_loaded()
+    monkeypatch.setattr(twin.unet, "forward", None)
+    for scheduler in SCHEDULERS:
+        params = make_params(scheduler=scheduler, num_inference_steps=4)
+        assert cosine(run(twin, accelerated, params), run_pipeline(pipe, params)) >= 0.99999
+
+
 def test_all_techniques_compile_without_a_break_in_the_graph(accelerated):
     twin, _ = accelerated(ALL)
     call = UNetCall(twin.unet, text_attention=True)
@@ -156,16 +174,22 @@ def test_all_techniques_compile_without_a_break_in_the_graph(accelerated):
 @pytest.mark.parametrize(
     ("placement", "mode", "chosen"),
     [
-        (CPU, "auto", set()),
-        (CPU, "on", {"compiled"}),
+        (CPU, "auto", {*UNET_TECHNIQUES, "openvino"}),
+        (CPU, "on", {*UNET_TECHNIQUES, "openvino"}),
+        (CPU, "off", set()),
+        (IN_BFLOAT16, "auto", set()),
+        (IN_BFLOAT16, "on", {"compiled"}),
         (Placement(CPU.device, torch.float32, offload="model", vae_slicing=False), "on", set()),
         (
             Placement(torch.device("cuda:0"), torch.float16, "none", False),
             "off",
-            set(TECHNIQUES) - {"compiled"},
+            {*UNET_TECHNIQUES, "cuda_graphs"},
         ),
     ],
-    ids=["cpu", "cpu, compiling", "offload", "cuda, not compiling"],
+    ids=[
+        *("cpu", "cpu, on", "cpu, not compiling", "cpu in half precision", "cpu in half precision, on"),
+        *("offload", "cuda, not compiling"),
+    ],
 )
 def test_what_a_placement_gets(pipe, monkeypatch, placement, mode, chosen):
     monkeypatch.setattr("services.generation.accelerated.CudaGraphs", lambda device: None)
@@ -185,7 +209,8 @@ async def test_half_precision_with_graphs(pipe, tmp_path_factory, scheduler):
     cuda = Placement(torch.device("cuda:0"), torch.float16, offload="none", vae_slicing=False)
     theirs, ours = (copy.deepcopy(pipe).to(cuda.device, torch.float16) for _ in range(2))
     folder = tmp_path_factory.getbasetemp() / "compiled"
-    accelerated = accelerate_with(ours, cuda, frozenset(TECHNIQUES), Workshop(folder))
+    techniques = choose_techniques(ours, cuda, "auto")
+    accelerated = accelerate_with(ours, cuda, techniques, Workshop(folder))
     params = make_params(scheduler=scheduler, num_inference_steps=8)
     expected = run_pipeline(theirs, params)
     assert cosine(run(ours, accelerated, params, cuda.device), expected) >= 0.999

@@ -21,7 +21,7 @@ class GeneratorConfig:
         local_files_only: Never ask the hub.
         embed_metadata: Write prompt and parameters into the MP4.
         max_batch: The most clips that are made at once; None for what suits the device.
-        compile: ``auto`` (with CUDA), ``on`` or ``off``: see ``services/generation/acceleration``.
+        compile: ``auto``, ``on`` or ``off``: see ``choose_techniques``.
         compile_dir: Where compiled code is kept; None to compile nothing.
         token: Hugging Face token, or None.
     """

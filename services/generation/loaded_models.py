@@ -11,7 +11,6 @@ from services.catalogue_entry import CatalogueEntry
 from services.execution.executor import ExecutionFailed
 from services.execution.messages import GeneratorConfig
 from services.generation.accelerated import Accelerated, accelerate, warm_up
-from services.generation.acceleration.techniques import may_compile
 from services.generation.acceleration.workshop import Workshop
 from services.generation.loading import load_pipeline
 from services.generation.memory import (
@@ -47,7 +46,7 @@ class LoadedModels:
         self._device = device
         self._models: dict[str, LoadedModel] = {}
         self._workshop: Workshop | None = None
-        if config.compile_dir is not None and may_compile(config.compile, device):
+        if config.compile_dir is not None and config.compile != "off":
             self._workshop = Workshop(Path(config.compile_dir))
 
     @property

@@ -27,6 +27,7 @@ SETTINGS = {
     "T2V_DATABASE": DATABASE,
     "T2V_MODEL": "demo",
     "T2V_DEVICE": "cpu",
+    "T2V_COMPILE": "off",
     "T2V_POLL_SECONDS": "0.2",
     "T2V_CANCEL_GRACE_SECONDS": "1",
     "T2V_SHUTDOWN_GRACE_SECONDS": "20",

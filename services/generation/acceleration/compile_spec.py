@@ -12,6 +12,7 @@ import diffusers
 import torch
 from torch import nn
 
+from services.generation.acceleration.backends import BACKENDS
 from services.generation.acceleration.techniques import apply_techniques
 from services.generation.memory import free_bytes
 
@@ -23,6 +24,7 @@ class CompileSpec:
     """One call with tensors of certain shapes.
 
     Attributes:
+        backend: Which of ``BACKENDS`` compiles it.
         call: ``module:Class`` of the call, see ``calls.py``; it is given the network and ``options``.
         options: Its other arguments, as JSON.
         network: Name of the diffusers class.
@@ -33,6 +35,7 @@ class CompileSpec:
         structure: Digest of the network's modules and parameters, see ``describe_structure``.
     """
 
+    backend: str
     call: str
     options: str
     network: str
@@ -45,7 +48,7 @@ class CompileSpec:
     @cached_property
     def digest(self) -> str:
         """Differs wherever a compiled result would not fit: also by versions, processor and our own code."""
-        versions = [torch.__version__, str(torch.version.cuda), diffusers.__version__]
+        versions = [torch.__version__, diffusers.__version__, BACKENDS[self.backend].version]
         parts = [self.to_json(), _processor(torch.device(self.device)), *versions, _own_code()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -82,11 +85,12 @@ class CompileSpec:
 
 
 def describe_call(
-    call: Any, techniques: tuple[str, ...], structure: str, tensors: list[torch.Tensor]
+    call: Any, techniques: tuple[str, ...], structure: str, tensors: list[torch.Tensor], backend: str
 ) -> CompileSpec:
     kind = type(call)
     config = {name: value for name, value in call.network.config.items() if not name.startswith("_")}
     return CompileSpec(
+        backend=backend,
         call=f"{kind.__module__}:{kind.__qualname__}",
         options=json.dumps(call.options, sort_keys=True),
         network=type(call.network).__name__,

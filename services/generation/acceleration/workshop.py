@@ -15,7 +15,8 @@ from services.generation.acceleration.compile_spec import CompileSpec
 
 logger = logging.getLogger(__name__)
 
-_COMMAND = (sys.executable, "-m", "services.generation.acceleration.compile_ahead")
+COMPILE_AHEAD = "services.generation.acceleration.compile_ahead"
+_COMMAND = (sys.executable, "-m", COMPILE_AHEAD)
 _LIMIT_SECONDS = 3600
 _MESSAGE_CHARS = 300
 
@@ -47,8 +48,8 @@ class Workshop:
         path = self._path(spec)
         if spec.digest in self._failed:
             return None
-        # Without the kernels, loading would build them, and a job would wait for it.
-        if path.exists() and self._kernels.is_dir():
+        # Without Inductor's kernels, loading would build them, and a job would wait for it.
+        if path.exists() and (spec.backend != "compiled" or self._kernels.is_dir()):
             return path
         if spec.digest not in self._asked:
             if not self._asked:
