@@ -80,6 +80,7 @@ async def live_api(
         "data_dir": folder / "data",
         "model": "demo",
         "device": "cpu",
+        "compile": "off",
         "shutdown_grace_seconds": 0,
         **settings,
     }
@@ -88,7 +89,8 @@ async def live_api(
         Credentials(_env_file=None, auth=None, mongo=mongo),  # type: ignore[call-arg]
         generator,
     )
-    listener = socket.socket()
+    # The protocol named: asyncio then sends without waiting for the answers to fill a packet (TCP_NODELAY).
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with app.router.lifespan_context(app) as opened:
