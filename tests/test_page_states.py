@@ -48,6 +48,28 @@ async def test_a_running_clip_survives_a_reload_and_is_cancelled(api: LiveApi, b
         await expect(visitor.cards.first).to_contain_text("Cancelled")
 
 
+async def test_late_news_of_an_earlier_end_hides_no_clip(api: LiveApi, browser: Browser) -> None:
+    """Each job is followed by a stream of its own, and these overtake each other."""
+    waits = await api.waiting()
+    await api.cancel(waits["id"])
+    made = await api.create("made after it")
+    later, earlier = await api.until(made["id"], "completed"), await api.job(waits["id"])
+    async with visit(browser, str(api.client.base_url)) as visitor:
+        await visitor.open()
+        await visitor.page.evaluate(
+            """async (jobs) => {
+              const { makeStage } = await import(new URL("static/page/stage.js", document.baseURI));
+              const tracker = Object.assign(new EventTarget(), { list: [], previews: new Map() });
+              makeStage(tracker, { buttons: () => document.createElement("div") });
+              for (const job of jobs)
+                tracker.dispatchEvent(new CustomEvent("ended", { detail: { job, preview: null } }));
+            }""",
+            [later, earlier],
+        )
+        await expect(visitor.stage).to_contain_text("made after it")
+        await visitor.finished()
+
+
 async def test_waiting_clips_stand_in_line(api: LiveApi, browser: Browser, tmp_path: Path) -> None:
     running = await api.create(f"wait {tmp_path / 'go'}")
     first, second = await api.create("first in line"), await api.create("second in line")

@@ -84,8 +84,9 @@ export function makeStage(tracker, actions) {
 
   tracker.addEventListener("change", render);
   tracker.addEventListener("ended", ({ detail }) => {
-    result = detail;
     const { job } = detail;
+    // Each job has a stream of its own: news of an earlier end may come after that of a later one.
+    if (!result || job.completed_at >= result.job.completed_at) result = detail;
     announce(job.status === "completed" ? `Your clip is ready: ${job.params.prompt}` : `${standing(job)}: ${job.params.prompt}`);
     render();
   });
