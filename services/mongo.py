@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+# Motor hands each operation to a thread, and while the database is away each thread waits for it: with as few
+# threads as Motor makes, five a core, callers at the moment of its loss would wait for each other's waits.
+# Read when motor is first imported.
+os.environ.setdefault("MOTOR_MAX_WORKERS", "128")
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import ReadPreference, WriteConcern
@@ -90,6 +96,8 @@ async def connect(uri: str, name: str) -> AsyncIterator[Database]:
             connectTimeoutMS=1_500,
             socketTimeoutMS=5_000,
             waitQueueTimeoutMS=5_000,
+            # So many operations at a time; the others wait here, and not in the server.
+            maxPoolSize=20,
         )
     except (PyMongoError, ValueError) as error:
         raise InvalidConnectionString(

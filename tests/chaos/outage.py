@@ -15,6 +15,7 @@ from tests.chaos.site import Site, open_site
 from tests.waiting import eventually
 
 LOADERS = 4
+WATCHERS = 6
 OPERATIONS = (("POST", "/videos"), ("GET", "/jobs/{id}"), ("GET", "/jobs"), ("GET", "/videos/{id}"))
 
 
@@ -56,7 +57,8 @@ async def meet_outage(folder: Path, server: str, seconds: float, lease_seconds: 
         away_at = time.monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await asyncio.gather(*[watch(http, outage, name, running, away_at) for name in OPERATIONS])
+                watched = OPERATIONS * WATCHERS
+                await asyncio.gather(*[watch(http, outage, name, running, away_at) for name in watched])
         site.database.up()
         up_at = time.monotonic()
         await eventually(lambda: is_ready(http), 60, "it is not ready again")
