@@ -26,6 +26,14 @@ START_SECONDS = 30.0
 def pytest_configure() -> None:
     """A suite that a shell runs in the background ignores SIGINT, and so would all that it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Torch's threads, here and in what is started here: all test processes together use each core once.
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, for much of the suite waits for processes to start and to end."""
+    return min(4, 1 + (os.cpu_count() or 1))
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from services.catalogue import REPOSITORY_ROOT
 from training.evaluate import held_out_cases
@@ -34,7 +33,6 @@ def cases() -> list[Case]:
 @pytest.fixture(scope="module")
 def clips(cases: list[Case]) -> dict[str, np.ndarray]:
     """For each prompt, of the cases and of SCENES, a clip uint8[T, H, W, 3]."""
-    torch.set_num_threads(2)
     prompts = [case.caption for case in cases] + list(SCENES.values())
     pipe = load(REPOSITORY_ROOT / "checkpoints" / "demo")
     return dict(zip(prompts, generate(pipe, prompts, seed=0), strict=True))
