@@ -31,11 +31,6 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, for much of the suite waits for processes to start and to end."""
-    return min(4, 1 + (os.cpu_count() or 1))
-
-
 @contextlib.contextmanager
 def listening(command: Sequence[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server process, from when it listens on ``port``."""
