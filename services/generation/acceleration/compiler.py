@@ -40,8 +40,10 @@ class Compiler:
         A failure to compile or to load is logged, and no error: the call itself does the same.
         """
         key = (call, tuple((each.dtype, each.shape) for each in tensors))
-        if key in self._loaded:
-            compiled = self._loaded[key] = self._loaded.pop(key)
+        # A thread that loads another may drop this one at the same moment.
+        compiled = self._loaded.pop(key, None)
+        if compiled is not None:
+            self._loaded[key] = compiled
             return compiled
         if key in self._loading:
             return None
@@ -71,7 +73,7 @@ class Compiler:
             compiled = self._backend.load(path, key[0])
             compiled(*tensors)
         except Exception as error:
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) and not self._backend.loads_aside:
                 raise
             # Whatever it is that a library raises for a file that does not fit.
             self._workshop.discard(spec, f"{type(error).__name__}: {error}".partition("\n")[0])
@@ -79,13 +81,11 @@ class Compiler:
         self._loaded[key] = compiled
         logger.info("%s for %s is compiled from now on", spec.network, spec.tensors[0][1])
         while len(self._loaded) > self._backend.most_loaded:
-            del self._loaded[next(iter(self._loaded))]
+            self._loaded.pop(next(iter(self._loaded)), None)
 
     def _load_aside(self, key: Any, spec: CompileSpec, path: Path, tensors: list[torch.Tensor]) -> None:
         try:
             with torch.inference_mode():
                 self._load(key, spec, path, tensors)
-        except (MemoryError, RuntimeError) as error:
-            self._workshop.discard(spec, str(error).partition("\n")[0])
         finally:
             del self._loading[key]
