@@ -206,7 +206,7 @@ async def secantus(folder: Path) -> AsyncIterator[str]:
         *(sys.executable, "-m", "secantus", "--host", LOOPBACK, "--port", str(port)),
         *("--storage-path", str(folder / "data"), "--cache-size", "512M", "--log-level", "WARNING"),
     ]
-    process = await asyncio.create_subprocess_exec(*bound(command), start_new_session=True)
+    process = await asyncio.create_subprocess_exec(*bound(command), process_group=0)
     try:
         async with asyncio.timeout(SERVER_START_SECONDS):
             while True:

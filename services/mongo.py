@@ -189,8 +189,9 @@ class EmbeddedServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C reaches the whole foreground group; the database is the last to go.
-                start_new_session=True,
+                # Ctrl-C reaches the whole foreground group; the database is the last to go. It stays in the
+                # session: Linux schedules sessions apart, and beside a busy CPU one of its own starved.
+                process_group=0,
             )
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -35,7 +35,7 @@ def pytest_configure() -> None:
 def listening(command: Sequence[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server process, from when it listens on ``port``."""
     with log.open("ab") as output:
-        process = subprocess.Popen(bound(command), stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(bound(command), stdout=output, stderr=output, process_group=0)
     try:
         deadline = time.monotonic() + START_SECONDS
         while True:

@@ -145,6 +145,7 @@ async def test_it_dies_with_its_parent(tmp_path: Path) -> None:
 async def test_ctrl_c_reaches_the_service_and_not_the_database(tmp_path: Path) -> None:
     owner, database_pid = await start_owner(tmp_path)
     assert os.getpgid(database_pid) != os.getpgid(owner.pid)
+    assert os.getsid(database_pid) == os.getsid(owner.pid), "the kernel would schedule it apart"
     assert owner.stdin is not None
     owner.stdin.close()
     assert await owner.wait() == 0
