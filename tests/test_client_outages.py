@@ -167,11 +167,13 @@ async def test_another_service_is_told_apart() -> None:
 
 
 async def test_who_waits_outlasts_a_kill_of_the_service(tmp_path: Path) -> None:
-    with running_service(tmp_path / "data") as service:
+    go_on = tmp_path / "go-on"
+    with running_service(tmp_path / "data", module="tests.scripted_service") as service:
         async with AsyncClient(f"http://127.0.0.1:{service.port}") as client:
-            job = await client.create("a red circle moving left", num_inference_steps=60)
+            job = await client.create(f"wait {go_on}")
             waiting = asyncio.ensure_future(client.wait(job.id))
-            await asyncio.to_thread(service.wait_for_step, job.id, 2)
+            await asyncio.to_thread(service.wait_for_step, job.id, 1)
             await asyncio.to_thread(service.kill)
             await asyncio.to_thread(service.start)
+            go_on.touch()
             assert (await waiting).attempt == 2

@@ -109,9 +109,10 @@ def test_a_database_that_is_not_there(tmp_path: Path, uri: str, words: str) -> N
 
 
 def test_a_second_ctrl_c_gives_running_jobs_back_at_once(tmp_path: Path) -> None:
-    with running_service(tmp_path / "data", {"T2V_SHUTDOWN_GRACE_SECONDS": "600"}) as service:
-        job = service.create(num_inference_steps=100)
-        service.wait_for_step(job["id"], 2)
+    settings = {"T2V_SHUTDOWN_GRACE_SECONDS": "600"}
+    with running_service(tmp_path / "data", settings, module="tests.scripted_service") as service:
+        job = service.create(prompt=f"wait {tmp_path / 'never'}")
+        service.wait_for_step(job["id"], 1)
         children = service.children()
         service.process.send_signal(signal.SIGINT)
         service.wait_until(lambda: "stopping" in service.output, 10, "the first Ctrl-C was not heard")

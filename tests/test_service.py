@@ -11,7 +11,7 @@ import pytest
 
 from tests.running_service import RunningService, running_service
 
-LONG = {"num_inference_steps": 100}
+LONG = {"num_inference_steps": 40}
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +99,11 @@ def test_a_killed_service_loses_nothing(own_service: RunningService) -> None:
         assert own_service.client.get(f"/videos/{job['id']}").status_code == 200
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_service_keeps_its_history(tmp_path: Path, sign: int) -> None:
-    with running_service(tmp_path / "data") as service:
+@pytest.mark.parametrize(
+    ("module", "sign"), [("app", signal.SIGINT), ("tests.scripted_service", signal.SIGTERM)]
+)
+def test_a_stopped_service_keeps_its_history(tmp_path: Path, module: str, sign: int) -> None:
+    with running_service(tmp_path / "data", module=module) as service:
         done = service.create()
         service.wait_for(done["id"], "completed")
         children = service.children()

@@ -1,16 +1,18 @@
-"""Webhooks of the whole service, in a process of its own that is killed."""
+"""Webhooks of the whole service, in a process of its own that is killed; its clips are scripted."""
 
 from pathlib import Path
 
 from tests.receiver import SECRET, receiver
 from tests.running_service import free_port, running_service
 
+SCRIPTED = "tests.scripted_service"
+
 
 def test_what_was_pending_at_a_kill_arrives_after_the_restart(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/hook?token=hidden"
     settings = {"T2V_WEBHOOK_SECRET": SECRET, "T2V_WEBHOOK_ALLOW_PRIVATE": "true"}
-    with running_service(tmp_path / "data", settings) as service:
+    with running_service(tmp_path / "data", settings, module=SCRIPTED) as service:
         job = service.create(webhook_url=url)
         service.wait_for(job["id"], "completed")
 
@@ -40,14 +42,16 @@ def test_what_was_pending_at_a_kill_arrives_after_the_restart(tmp_path: Path) ->
 
 def test_ends_before_and_after_a_kill_are_all_told(tmp_path: Path) -> None:
     settings = {"T2V_WEBHOOK_SECRET": SECRET, "T2V_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1"}
-    with receiver() as hook, running_service(tmp_path / "data", settings) as service:
-        running = service.create(num_inference_steps=100, webhook_url=hook.url)
+    with receiver() as hook, running_service(tmp_path / "data", settings, module=SCRIPTED) as service:
+        go_on = tmp_path / "go-on"
+        running = service.create(prompt=f"wait {go_on}", webhook_url=hook.url)
         waiting = [service.create(webhook_url=hook.url) for _ in range(3)]
-        service.wait_for_step(running["id"], 3)
+        service.wait_for_step(running["id"], 1)
         for job in waiting:
             assert service.client.post(f"/jobs/{job['id']}/cancel").status_code == 200
         service.kill()
         service.start()
+        go_on.touch()
         service.wait_for(running["id"], "completed")
         expected = {running["id"], *(job["id"] for job in waiting)}
         service.wait_until(
