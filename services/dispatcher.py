@@ -11,10 +11,11 @@ from models.job import Job, JobError, JobStatus
 from services.attempt import AttemptOptions
 from services.catalogue import Catalogue
 from services.events import EventHub
-from services.execution.executor import ExecutionFailed, Executor, WorkerLost
+from services.execution.executor import Executor
 from services.execution.messages import GenerationRequest
 from services.file_store import FileStore
 from services.holder_lock import HolderLock
+from services.idle_unload import IdleUnload
 from services.job_store import DatabaseUnavailable, JobStore
 from services.preload import Preload
 from services.recovery import Recovery
@@ -91,6 +92,7 @@ class Dispatcher:
         self._options = options
         self._observer = observer
         self._preload = Preload(executor, catalogue.default_entry)
+        self._idle_unload = IdleUnload(executor, options.idle_unload_seconds)
         self._jobs = RunningJobs(
             store,
             files,
@@ -108,7 +110,6 @@ class Dispatcher:
         self._claim_seconds = 0.0
         self._draining = asyncio.Event()
         self._database_away = False
-        self._idle_since = 0.0
         self._preloading: asyncio.Task[None] | None = None
         self._recovery = Recovery(
             store,
@@ -137,7 +138,7 @@ class Dispatcher:
         return tuple(attempt.job for attempt in self._jobs.attempts)
 
     async def __aenter__(self) -> "Dispatcher":
-        self._idle_since = asyncio.get_running_loop().time()
+        self._idle_unload.start_over()
         if self._options.preload:
             self._preloading = asyncio.create_task(self._preload.run(), name="preload")
         else:
@@ -203,7 +204,8 @@ class Dispatcher:
         self._note_database(away=False)
         if not jobs:
             await self._hub.wait_for_work(self._options.poll_seconds)
-            await self._unload_when_idle()
+            if not self._jobs:
+                await self._idle_unload.run_if_due()
         elif self._draining.is_set():
             for job in jobs:
                 self._tell(await self._store.release(job, keep_attempt=False))
@@ -252,7 +254,7 @@ class Dispatcher:
             self._jobs.start(batch)
 
     def _end(self, record: Job | None) -> None:
-        self._idle_since = asyncio.get_running_loop().time()
+        self._idle_unload.start_over()
         self._tell(record)
 
     def _tell(self, record: Job | None) -> None:
@@ -264,19 +266,6 @@ class Dispatcher:
             self._hub.wake()
         if self._observer is not None:
             self._observer(record)
-
-    async def _unload_when_idle(self) -> None:
-        limit = self._options.idle_unload_seconds
-        if not limit or self._jobs or not self._executor.loaded_models:
-            return
-        if asyncio.get_running_loop().time() - self._idle_since < limit:
-            return
-        try:
-            await self._executor.unload()
-        except (ExecutionFailed, WorkerLost) as error:
-            logger.error("the models cannot be unloaded: %s", error)
-        else:
-            logger.info("the models are unloaded after %g seconds without a job", limit)
 
     async def _recover(self) -> None:
         while True:

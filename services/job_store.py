@@ -1,9 +1,4 @@
-"""Every change of a job in MongoDB.
-
-A change of a job is a compare-and-set of one document on the token of its last write, so that of two writers
-one wins and a write that is delivered twice acts once. When a connection breaks in the middle, the document
-is read again: its token tells whether the write arrived.
-"""
+"""The jobs in MongoDB: born, claimed, changed, deleted."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +14,7 @@ from services import job_transitions
 from services.database_errors import DatabaseUnavailable, reachable, until_certain
 from services.idempotency_keys import IdempotencyKeys
 from services.ids import new_ulid, new_write_token
+from services.job_changes import change_job
 from services.job_queries import BORN_AS, INDEXES, PLACE, SORT_ID, JobPage, JobQuery
 from services.job_reads import JobReads, utc_now
 from services.mongo import Database
@@ -185,11 +181,12 @@ class JobStore(JobReads):
                 job, worker=worker, token=token, lease_seconds=lease_seconds, now=utc_now()
             )
 
-        return await self._transition(job.id, change, seen=document)
+        return await change_job(self._jobs, job.id, change, seen=document)
 
     async def renew(self, job: Job, lease_seconds: float, progress: JobProgress | None = None) -> Job | None:
         """Keep the lease; returns the fresh record, or None when the job is no longer ours."""
-        return await self._transition(
+        return await change_job(
+            self._jobs,
             job.id,
             lambda current: job_transitions.renewed(
                 current, job, lease_seconds=lease_seconds, progress=progress, now=utc_now()
@@ -208,7 +205,8 @@ class JobStore(JobReads):
         unknown_words: Sequence[str] = (),
     ) -> Job | None:
         """in_progress → completed; None when the job is no longer ours or is to be cancelled."""
-        return await self._transition(
+        return await change_job(
+            self._jobs,
             job.id,
             lambda current: job_transitions.completed(
                 current,
@@ -225,14 +223,16 @@ class JobStore(JobReads):
 
     async def fail(self, job: Job, error: JobError) -> Job | None:
         """in_progress → failed; None when the job is no longer ours."""
-        return await self._transition(
-            job.id, lambda current: job_transitions.failed(current, job, error=error, now=utc_now())
+        return await change_job(
+            self._jobs,
+            job.id,
+            lambda current: job_transitions.failed(current, job, error=error, now=utc_now()),
         )
 
     async def finish_cancelled(self, job: Job) -> Job | None:
         """in_progress → cancelled; None when the job is no longer ours."""
-        return await self._transition(
-            job.id, lambda current: job_transitions.cancelled(current, job, now=utc_now())
+        return await change_job(
+            self._jobs, job.id, lambda current: job_transitions.cancelled(current, job, now=utc_now())
         )
 
     async def release(self, job: Job, *, keep_attempt: bool) -> Job | None:
@@ -240,7 +240,8 @@ class JobStore(JobReads):
 
         Without ``keep_attempt`` the attempt does not count.
         """
-        return await self._transition(
+        return await change_job(
+            self._jobs,
             job.id,
             lambda current: job_transitions.released(current, job, keep_attempt=keep_attempt, now=utc_now()),
         )
@@ -253,14 +254,15 @@ class JobStore(JobReads):
                 return None
             return job_transitions.cancel_requested(job, now=utc_now())
 
-        return await self._transition(job_id, change)
+        return await change_job(self._jobs, job_id, change)
 
     async def recover(self, job: Job, max_attempts: int, *, holder_is_gone: bool = False) -> Job | None:
         """A stalled job → cancelled, queued again or failed; None when it is not stalled any more.
 
         With ``holder_is_gone`` so is one whose lease runs, unless its record has changed since it was read.
         """
-        return await self._transition(
+        return await change_job(
+            self._jobs,
             job.id,
             lambda current: job_transitions.recovered(
                 current, job, max_attempts=max_attempts, holder_is_gone=holder_is_gone, now=utc_now()
@@ -269,68 +271,8 @@ class JobStore(JobReads):
 
     async def mark_file_expired(self, job: Job) -> Job | None:
         """The clip's file is gone. None: no such completed job."""
-        return await self._transition(job.id, job_transitions.file_expired)
+        return await change_job(self._jobs, job.id, job_transitions.file_expired)
 
     async def mark_announced(self, job: Job) -> Job | None:
         """The deliveries of its webhooks are made. None: no such ended job."""
-        return await self._transition(job.id, job_transitions.announced)
-
-    async def _transition(
-        self, job_id: str, change: Callable[[Job], Job | None], *, seen: Mapping[str, Any] | None = None
-    ) -> Job | None:
-        """Apply ``change`` to the job as it is now, atomically.
-
-        Args:
-            change: From the record to its successor; None refuses, the record itself leaves all as it is.
-            seen: The document as just read; None reads it.
-
-        Returns:
-            The record after the change, and after what others have changed since where its answer was lost;
-            None when there is no such job or ``change`` refuses.
-        """
-        written: dict[str, Job] = {}
-        fresh = seen
-
-        async def attempt(_in_doubt: bool) -> Job | None:
-            nonlocal fresh
-            while True:
-                document = fresh or await self._jobs.find_one({"_id": job_id})
-                fresh = None
-                if document is None:
-                    return None
-                job = Job.model_validate(document)
-                if job.write_token in written:  # a write whose answer was lost
-                    return written[job.write_token]
-                changed = change(job)
-                if changed is None and any(_lives_on(write, job) for write in written.values()):
-                    return job  # that write again, and others have added to it since
-                if changed is None or changed is job:
-                    return changed
-                changed = changed.model_copy(update={"write_token": new_write_token()})
-                written[changed.write_token] = changed
-                # A replacement, since the embedded server stores a $set datetime as a string.
-                result = await self._jobs.replace_one(
-                    {"_id": job_id, "write_token": job.write_token, "fence": job.fence},
-                    _successor(document, job, changed),
-                )
-                if result.matched_count:
-                    return changed
-                del written[changed.write_token]
-
-        return await until_certain(attempt)
-
-
-def _lives_on(written: Job, job: Job) -> bool:
-    """Whether ``job`` is as this write left it, but for what others note later."""
-
-    def lasting(record: Job) -> tuple[object, ...]:
-        return record.status, record.fence, record.completed_at, record.lease and record.lease.token
-
-    return lasting(written) == lasting(job)
-
-
-def _successor(document: Mapping[str, Any], job: Job, changed: Job) -> dict[str, Any]:
-    """The stored ``document`` of ``job`` as it is after the change; fields that Job does not know stay."""
-    return {name: value for name, value in document.items() if name not in job.to_document()} | (
-        changed.to_document()
-    )
+        return await change_job(self._jobs, job.id, job_transitions.announced)

@@ -28,6 +28,8 @@ from services.child_process import bound
 
 logger = logging.getLogger(__name__)
 
+Collection = AsyncIOMotorCollection[Any]
+
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -55,7 +57,7 @@ class Database:
     description: str
     is_embedded: bool = False
 
-    def collection(self, name: str) -> AsyncIOMotorCollection[Any]:
+    def collection(self, name: str) -> Collection:
         return self.motor[name]
 
 

@@ -64,7 +64,7 @@ def test_each_library_stays_where_it_belongs(path: Path) -> None:
     if part == "models":
         assert not libraries & {"motor", "pymongo"}
     if relative != Path("services/mongo.py"):
-        assert "motor" not in libraries or relative == Path("services/job_store.py")
+        assert "motor" not in libraries
 
 
 @pytest.mark.parametrize("module", ["app.main", "app.__main__", "services.execution.local"])
