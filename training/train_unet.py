@@ -27,6 +27,7 @@ from training.devices import choose, mixed_precision
 from training.heads import Heads
 from training.latents import Latents
 from training.networks import NUM_FRAMES, build_scheduler, build_unet
+from training.optimizer import MuonAndAdamW
 from training.progress import LossCurve, save_samples
 from training.tokenizer import build_tokenizer
 from training.world.captions import describe, vocabulary
@@ -34,9 +35,6 @@ from training.world.clip import Clip
 
 CAPTION_DROPOUT = 0.1
 """How often the caption is empty, for classifier-free guidance (Ho and Salimans, 2022)."""
-
-TEXT_ENCODER_SHARE = 0.1
-"""The text encoder's learning rate over the UNet's."""
 
 THING_WEIGHT = 5.0
 """How much more an error counts on a thing, where the clip has no noise."""
@@ -104,16 +102,7 @@ class Trainer:
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
         self.heads = Heads(self.unet.config.block_out_channels[-1]).to(self.device)
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": list(self.text_encoder.parameters()), "share": TEXT_ENCODER_SHARE},
-                {"params": list(self.unet.parameters()), "share": 1.0},
-                {"params": list(self.heads.parameters()), "share": 1.0},
-            ],
-            lr=learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=0.01,
-        )
+        self.optimizer = MuonAndAdamW(self.unet, self.text_encoder, self.heads)
 
     def train_step(self) -> float:
         """One step of the optimizer; returns its loss."""
@@ -134,12 +123,9 @@ class Trainer:
             told = [caption != "" for caption in batch.captions]
             total = loss + HEADS_WEIGHT * self.heads.loss(batch.clips, told)
 
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["share"] * self._learning_rate()
-        self.optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
-        self.optimizer.step()
+        self.optimizer.step(self._learning_rate())
         self.ema.step(self.networks.parameters())
         self.step += 1
         return float(loss.item())

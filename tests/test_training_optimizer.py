@@ -1,0 +1,80 @@
+"""Muon changes the UNet's kernels, AdamW all else, and both go on from where they were."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from training.networks import WIDTHS, Widths, build_unet
+from training.optimizer import TEXT_ENCODER_SHARE, MuonAndAdamW
+
+RATE = 1e-3
+KERNEL = "mid_block.resnets.0.conv1.weight"
+BIAS = "mid_block.resnets.0.conv1.bias"
+END = "conv_in.weight"
+
+
+class Networks:
+    """A small UNet and two layers beside it, and their optimizer."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.unet = build_unet(64)
+        self.text_encoder, self.head = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.optimizer = MuonAndAdamW(self.unet, self.text_encoder, self.head)
+
+    def learn(self, seed: int) -> None:
+        """A step whose gradients are much the longest in one direction."""
+        generator = torch.Generator().manual_seed(seed)
+        for network in (self.unet, self.text_encoder, self.head):
+            for weight in network.parameters():
+                weight.grad = torch.randn(weight.shape, generator=generator) + 10
+        self.optimizer.step(RATE)
+
+    def weight(self, name: str) -> torch.Tensor:
+        return self.unet.get_parameter(name).detach().clone()
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
+    monkeypatch.setitem(WIDTHS, 64, Widths(vae=(8, 8, 8, 8), unet=(16, 16)))
+    return Networks()
+
+
+def test_a_kernel_moves_as_far_in_every_direction(networks: Networks) -> None:
+    before = networks.weight(KERNEL)
+    networks.learn(seed=1)
+    moved = (networks.weight(KERNEL) - before).flatten(1)
+    lengths = torch.linalg.svdvals(moved)
+    assert lengths.max() < 3 * lengths.min(), "unlike its gradient"
+    assert moved.square().mean().sqrt() == pytest.approx(0.2 * RATE, rel=0.3), "as far as AdamW goes"
+
+
+def test_all_else_moves_as_adamw_has_it(networks: Networks) -> None:
+    names = (BIAS, END)
+    before = {name: networks.weight(name) for name in names}
+    beside = networks.text_encoder.bias.detach().clone(), networks.head.bias.detach().clone()
+    networks.learn(seed=1)
+    for name in names:
+        assert torch.allclose(before[name] - networks.weight(name), torch.tensor(RATE), rtol=0.05)
+    assert torch.allclose(
+        beside[0] - networks.text_encoder.bias, torch.tensor(TEXT_ENCODER_SHARE * RATE), rtol=0.05
+    )
+    assert torch.allclose(beside[1] - networks.head.bias, torch.tensor(RATE), rtol=0.05)
+
+
+def test_a_step_forgets_its_gradients(networks: Networks) -> None:
+    networks.learn(seed=1)
+    assert all(weight.grad is None for weight in networks.unet.parameters())
+
+
+def test_it_goes_on_from_its_state(networks: Networks) -> None:
+    networks.learn(seed=1)
+    other = Networks()
+    other.unet.load_state_dict(networks.unet.state_dict())
+    other.optimizer.load_state_dict(copy.deepcopy(networks.optimizer.state_dict()))
+    for each in (networks, other):
+        each.learn(seed=2)
+    for weight, same in zip(networks.unet.parameters(), other.unet.parameters(), strict=True):
+        assert torch.equal(weight, same)
