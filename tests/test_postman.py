@@ -94,7 +94,7 @@ def test_newman_runs_all_of_it(client_service: ClientService, tmp_path: Path) ->
 
 @needs_newman
 def test_newman_runs_it_without_keys(tmp_path: Path) -> None:
-    with running_service(tmp_path / "data", module="tests.scripted_service") as service:
+    with running_service(tmp_path / "data") as service:
         answers = run_by_newman(tmp_path, f"http://127.0.0.1:{service.port}", "")
     assert answers["Make a key"]["code"] == 409
     assert "Revoke the key" not in answers
