@@ -1,13 +1,14 @@
 """The networks learn at toy size, go on from where they were, and save what diffusers loads."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from training.clips import DrawnClips, frame_pool, to_pixels
+from training.clips import SHARES, DrawnClips, frame_pool, to_pixels
 from training.heads import KINDS, TARGETS, motion_of, places_of
 from training.latents import Latents, encode
 from training.networks import (
@@ -17,6 +18,7 @@ from training.networks import (
     WIDTHS,
     Widths,
     build_text_encoder,
+    build_unet,
     build_vae,
 )
 from training.progress import LossCurve
@@ -26,7 +28,8 @@ from training.train_text_encoder import train_text_encoder
 from training.train_unet import PICTURE_STEPS, Trainer
 from training.train_vae import normalise_latents, train_vae, weights
 from training.world.captions import vocabulary
-from training.world.clip import Objects, Scenery, Thing, draw
+from training.world.clip import KINDS as CLIP_KINDS
+from training.world.clip import Objects, Scenery, Thing, draw, labels
 from training.world.motions import TRAVEL
 
 SIZE = 64
@@ -141,6 +144,20 @@ def test_the_heads_learn() -> None:
     assert of_heads() < 0.7 * before
 
 
+@pytest.mark.parametrize("text_at_last", [True, False])
+def test_the_finest_grid_reads_the_text_where_it_is_told_to(
+    text_at_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WIDTHS, SIZE, Widths(vae=(8, 8, 8, 8), unet=(16, 16), text_at_last=text_at_last))
+    unet = build_unet(SIZE)
+    assert hasattr(unet.up_blocks[-1], "attentions") == text_at_last
+    assert not hasattr(unet.down_blocks[0], "attentions")
+    sample = unet(
+        torch.zeros(1, LATENT_CHANNELS, NUM_FRAMES, 8, 8), 500, torch.zeros(1, 77, TEXT_WIDTH)
+    ).sample
+    assert sample.shape == (1, LATENT_CHANNELS, NUM_FRAMES, 8, 8)
+
+
 def test_the_learning_rate_rises_stays_and_falls() -> None:
     trainer = make_trainer()
     rates = []
@@ -170,6 +187,13 @@ def test_the_saved_folder_generates(tmp_path: Path) -> None:
     assert sorted(file.name for file in (tmp_path / "checkpoint").rglob("*.safetensors"))
     configs = [json.loads(file.read_text()) for file in (tmp_path / "checkpoint").rglob("*config.json")]
     assert {config.get("_name_or_path", "") for config in configs} == {""}
+
+
+def test_training_clips_are_of_every_kind_as_often_as_asked_for() -> None:
+    clips = DrawnClips(600, SIZE, seed=0)
+    kinds = Counter(labels(clips.clip(index))["kind"] for index in range(len(clips)))
+    for kind, share in zip(CLIP_KINDS, SHARES, strict=True):
+        assert abs(kinds[kind] / len(clips) - share) < 0.06
 
 
 def test_a_short_vae_run_gives_normal_latents() -> None:

@@ -13,6 +13,9 @@ from training.world.clip import Clip, draw, random_clip
 
 Drawn = tuple[torch.Tensor, torch.Tensor]
 
+SHARES = (0.42, 0.42, 0.16)
+"""How often a training clip is of one thing, of two, of a scenery: two things are the hardest to learn."""
+
 
 class DrawnClips(Dataset[Drawn]):
     """Clip after clip, each drawn when it is asked for; the same seed and number give the same clip."""
@@ -25,7 +28,7 @@ class DrawnClips(Dataset[Drawn]):
 
     def clip(self, index: int) -> Clip:
         """What clip ``index`` shows."""
-        return random_clip(np.random.default_rng([self.seed, index]))
+        return random_clip(np.random.default_rng([self.seed, index]), shares=SHARES)
 
     def __getitem__(self, index: int) -> Drawn:
         """Frames uint8[T, size, size, 3]; and where its things are, bool[T, size, size]."""

@@ -200,8 +200,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=20_500)
-    parser.add_argument("--clips", type=int, default=12_000, help="clips that are drawn and encoded once")
+    parser.add_argument("--steps", type=int, default=28_400)
+    parser.add_argument("--clips", type=int, default=24_000, help="clips that are drawn and encoded once")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--size", type=int, default=64, choices=(64, 128))

@@ -82,10 +82,14 @@ def draw(clip: Clip, size: int = SIZE, num_frames: int = NUM_FRAMES) -> Drawing:
     return Drawing(frames, np.zeros(frames.shape[:3], dtype=bool))
 
 
-def random_clip(rng: np.random.Generator, held_out: bool = False) -> Clip:
-    """A clip from the training part of the world, or from the part that is never trained on."""
+def random_clip(rng: np.random.Generator, held_out: bool = False, shares: tuple[float, ...] = SHARES) -> Clip:
+    """A clip from the training part of the world, or from the part that is never trained on.
+
+    Args:
+        shares: How often a clip is of each of KINDS.
+    """
     while True:
-        kind = rng.choice(KINDS, p=SHARES)
+        kind = rng.choice(KINDS, p=shares)
         if kind == "scenery":
             low, high = (FIRST_HELD_OUT_SEED, MAX_SEED) if held_out else (0, FIRST_HELD_OUT_SEED)
             return Scenery(str(rng.choice(list(SCENERIES))), int(rng.integers(low, high)))
