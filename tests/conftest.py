@@ -17,6 +17,7 @@ import pytest_asyncio
 from services.child_process import bound
 from services.mongo import LOOPBACK, Database, connect, embedded_command, free_port
 from tests.client_service import ClientService, client_service
+from tests.running_service import SCRIPTED_SERVICE
 
 OUTSIDE_URI = os.environ.get("MONGO_URI")
 SERVERS = ["outside"] if OUTSIDE_URI else ["nx-27017", "secantus"]
@@ -93,7 +94,7 @@ def open_client_service() -> Iterator[ClientService]:
 
 @pytest.fixture(scope="session", name="shared_scripted_service")
 def open_scripted_service() -> Iterator[ClientService]:
-    with client_service("tests.scripted_service") as service:
+    with client_service(SCRIPTED_SERVICE) as service:
         yield service
 
 

@@ -17,6 +17,9 @@ import psutil
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 180.0
 
+SCRIPTED_SERVICE = "tests.scripted_service"
+"""Starts a service whose clips are scripted, see ``tests.generators.ScriptedGenerator``."""
+
 
 def free_port() -> int:
     with socket.socket() as sock:
@@ -28,7 +31,7 @@ def free_port() -> int:
 class RunningService:
     """A service over a data folder. ``client`` talks to it; what it printed is in ``output``.
 
-    ``module`` is what starts it: ``app``, or ``tests.scripted_service``.
+    ``module`` is what starts it: ``app``, or SCRIPTED_SERVICE.
     """
 
     def __init__(self, data_dir: Path, *, module: str = "app", **settings: str) -> None:

@@ -20,7 +20,7 @@ from clients import (
 )
 from tests.http_proxy import Cut, HttpProxy
 from tests.live_api import LiveApi, live_api
-from tests.running_service import free_port, running_service
+from tests.running_service import SCRIPTED_SERVICE, free_port, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -168,7 +168,7 @@ async def test_another_service_is_told_apart() -> None:
 
 async def test_who_waits_outlasts_a_kill_of_the_service(tmp_path: Path) -> None:
     go_on = tmp_path / "go-on"
-    with running_service(tmp_path / "data", module="tests.scripted_service") as service:
+    with running_service(tmp_path / "data", module=SCRIPTED_SERVICE) as service:
         async with AsyncClient(f"http://127.0.0.1:{service.port}") as client:
             job = await client.create(f"wait {go_on}")
             waiting = asyncio.ensure_future(client.wait(job.id))

@@ -12,7 +12,7 @@ import pytest
 
 from services.instance_lock import InstanceLock
 from tests.receiver import SECRET
-from tests.running_service import running_service
+from tests.running_service import SCRIPTED_SERVICE, running_service
 
 ROOT = Path(__file__).resolve().parent.parent
 NOWHERE = "mongodb://user:hunter2@127.0.0.1:1/"
@@ -110,7 +110,7 @@ def test_a_database_that_is_not_there(tmp_path: Path, uri: str, words: str) -> N
 
 def test_a_second_ctrl_c_gives_running_jobs_back_at_once(tmp_path: Path) -> None:
     settings = {"T2V_SHUTDOWN_GRACE_SECONDS": "600"}
-    with running_service(tmp_path / "data", settings, module="tests.scripted_service") as service:
+    with running_service(tmp_path / "data", settings, module=SCRIPTED_SERVICE) as service:
         job = service.create(prompt=f"wait {tmp_path / 'never'}")
         service.wait_for_step(job["id"], 1)
         children = service.children()

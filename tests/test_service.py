@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.running_service import RunningService, running_service
+from tests.running_service import SCRIPTED_SERVICE, RunningService, running_service
 
 LONG = {"num_inference_steps": 40}
 
@@ -99,9 +99,7 @@ def test_a_killed_service_loses_nothing(own_service: RunningService) -> None:
         assert own_service.client.get(f"/videos/{job['id']}").status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("module", "sign"), [("app", signal.SIGINT), ("tests.scripted_service", signal.SIGTERM)]
-)
+@pytest.mark.parametrize(("module", "sign"), [("app", signal.SIGINT), (SCRIPTED_SERVICE, signal.SIGTERM)])
 def test_a_stopped_service_keeps_its_history(tmp_path: Path, module: str, sign: int) -> None:
     with running_service(tmp_path / "data", module=module) as service:
         done = service.create()

@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from tests.receiver import SECRET, receiver
-from tests.running_service import free_port, running_service
-
-SCRIPTED = "tests.scripted_service"
+from tests.running_service import SCRIPTED_SERVICE, free_port, running_service
 
 
 def test_what_was_pending_at_a_kill_arrives_after_the_restart(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/hook?token=hidden"
     settings = {"T2V_WEBHOOK_SECRET": SECRET, "T2V_WEBHOOK_ALLOW_PRIVATE": "true"}
-    with running_service(tmp_path / "data", settings, module=SCRIPTED) as service:
+    with running_service(tmp_path / "data", settings, module=SCRIPTED_SERVICE) as service:
         job = service.create(webhook_url=url)
         service.wait_for(job["id"], "completed")
 
@@ -42,7 +40,7 @@ def test_what_was_pending_at_a_kill_arrives_after_the_restart(tmp_path: Path) ->
 
 def test_ends_before_and_after_a_kill_are_all_told(tmp_path: Path) -> None:
     settings = {"T2V_WEBHOOK_SECRET": SECRET, "T2V_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1"}
-    with receiver() as hook, running_service(tmp_path / "data", settings, module=SCRIPTED) as service:
+    with receiver() as hook, running_service(tmp_path / "data", settings, module=SCRIPTED_SERVICE) as service:
         go_on = tmp_path / "go-on"
         running = service.create(prompt=f"wait {go_on}", webhook_url=hook.url)
         waiting = [service.create(webhook_url=hook.url) for _ in range(3)]
