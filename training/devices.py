@@ -4,6 +4,8 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from services.generation.memory import has_bfloat16
+
 
 def choose(name: str) -> torch.device:
     """``auto`` takes CUDA where there is one."""
@@ -13,6 +15,6 @@ def choose(name: str) -> torch.device:
 
 
 def mixed_precision(device: torch.device, *, on_cpu: bool) -> AbstractContextManager[None]:
-    """bfloat16 for what bears it: on CUDA always, on a CPU only for networks that gain by it."""
-    enabled = on_cpu or device.type == "cuda"
+    """bfloat16 for what bears it: on CUDA always, on a CPU that computes in it for networks that gain by it."""
+    enabled = device.type == "cuda" or (on_cpu and has_bfloat16())
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

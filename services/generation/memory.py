@@ -84,10 +84,11 @@ def choose_dtype(name: str, device: torch.device, entry: CatalogueEntry) -> torc
         return torch.float32
     if device.type == "cuda":
         return torch.float16
-    return torch.bfloat16 if _has_bfloat16() else torch.float32
+    return torch.bfloat16 if has_bfloat16() else torch.float32
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
+    """Whether the CPU computes in it; others only store it, and are slower than in float32."""
     features = torch.cpu.get_capabilities()
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
