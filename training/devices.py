@@ -15,6 +15,6 @@ def choose(name: str) -> torch.device:
 
 
 def mixed_precision(device: torch.device, *, on_cpu: bool) -> AbstractContextManager[None]:
-    """bfloat16 for what bears it: on CUDA always, on a CPU that computes in it for networks that gain by it."""
+    """bfloat16 on CUDA; and on a CPU that computes in it, for networks that gain by it."""
     enabled = device.type == "cuda" or (on_cpu and has_bfloat16())
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
