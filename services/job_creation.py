@@ -1,5 +1,6 @@
 """New jobs into the queue: once for each Idempotency-Key, and only while there is room."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -91,13 +92,17 @@ class JobCreation:
 
     async def _require_room(self, owner: str) -> None:
         # Creators at the same moment may pass together: the limits hold to within their number.
-        if await self._store.has_queued(self._max_queued_per_owner, owner=owner):
+        owner_is_full, all_is_full = await asyncio.gather(
+            self._store.has_queued(self._max_queued_per_owner, owner=owner),
+            self._store.has_queued(self._max_queued),
+        )
+        if owner_is_full:
             raise TooManyRequests(
                 f"{self._max_queued_per_owner} of your jobs wait, which is the limit. Try again later.",
                 code="owner_queue_full",
                 headers=_LATER,
             )
-        if await self._store.has_queued(self._max_queued):
+        if all_is_full:
             raise Unavailable(
                 f"The queue is full: {self._max_queued} jobs wait. Try again later.",
                 code="queue_full",

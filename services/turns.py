@@ -1,5 +1,6 @@
 """The turns of waiting jobs: every query for what ``services.fair_queue`` calls by that name."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,9 +29,9 @@ class Turns:
         Another process may give it at the same time: the seat is unique, and who comes second asks again.
         """
         line = (job.owner, job.priority)
-        claimed = await self._claimed_last(job.priority)
-        waiting = await self._greatest_waiting(*line)
-        is_running = waiting is None and await self._is_running(job.owner)
+        claimed, waiting, is_running = await asyncio.gather(
+            self._claimed_last(job.priority), self._greatest_waiting(*line), self._is_running(job.owner)
+        )
         in_flight = self._in_flight.setdefault(line, set())
         is_first = waiting is None and not is_running and not in_flight
         turn = max(claimed, waiting or 0) + 1
