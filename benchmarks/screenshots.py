@@ -7,10 +7,8 @@ Needs Playwright and a Chromium.
 """
 
 import argparse
-import json
 import re
 import shutil
-import urllib.request
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from benchmarks.service_overhead import fetch_json, running_service
+from benchmarks.running_service import request, running_service
 
 HISTORY = (
     "a small yellow star falling on a blue background",
@@ -52,18 +50,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the PNGs go")
     folder: Path = parser.parse_args().folder
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with running_service() as url, sync_playwright() as playwright:
+    with running_service() as client, sync_playwright() as playwright:
         for seed, prompt in enumerate(HISTORY):
-            make(url, {"prompt": prompt, "seed": seed}, {"prefer": "wait=300"})
+            request(client, {"prompt": prompt}, seed)
+        url = str(client.base_url)
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         take_progress(browser, url, folder / "progress.png")
         take_page(browser, url, folder / "page.png")
         browser.close()
-
-
-def make(url: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-    sent = {"content-type": "application/json"} | (headers or {})
-    fetch_json(urllib.request.Request(f"{url}/videos", json.dumps(body).encode(), sent))  # noqa: S310
 
 
 def take_progress(browser: Browser, url: str, path: Path) -> None:

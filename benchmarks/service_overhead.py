@@ -3,34 +3,24 @@
     python -m benchmarks.service_overhead [--clips 20]
 
 Makes the same clips twice in one run: by the generator alone in this process, and one after another through
-HTTP and a running service (``Prefer: wait``), in turn so that a drifting machine speed hits both. Prints both
-totals and their ratio.
+HTTP and a running service (``Prefer: wait``), in turn so that a drifting machine speed hits both; with the
+demo model on the CPU, once it is compiled. Prints both totals and their ratio.
 """
 
 import argparse
-import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from models.video import VideoParams
+from benchmarks.running_service import DEMO_ON_CPU, make_ready, request, running_service
+from benchmarks.speed_bench import PROMPT, make_params
 from services.catalogue import Catalogue
 from services.execution.messages import GenerationRequest, GeneratorConfig
 from services.generation.generator import Generator
 
-REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
-PROMPT = "a red circle moving left"
-START_SECONDS = 120.0
+LOADING_CLIPS = 3
+"""What is compiled comes into use beside the first."""
 
 
 def main() -> None:
@@ -39,101 +29,51 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=20, help="how many clips each way")
     arguments = parser.parse_args()
-
-    generator = Generator(GeneratorConfig(device="cpu"))
-    entry = Catalogue.create("demo").get("demo")
-    if entry is None:
-        raise SystemExit("the demo model is not in the catalogue")
-    defaults = entry.defaults
-    alone: list[float] = []
-    served: list[float] = []
-
-    def run_alone(seed: int) -> float:
-        params = VideoParams(
-            prompt=PROMPT,
-            negative_prompt=defaults.negative_prompt,
-            width=defaults.width,
-            height=defaults.height,
-            num_frames=defaults.num_frames,
-            fps=defaults.fps,
-            num_inference_steps=defaults.num_inference_steps,
-            guidance_scale=defaults.guidance_scale,
-            scheduler=defaults.scheduler,
-            seed=seed,
-        )
-        started = time.perf_counter()
-        generator.generate(GenerationRequest("benchmark", entry, params), lambda _: None, lambda: False)
-        return time.perf_counter() - started
-
-    with running_service() as url:
-        run_alone(0)
-        run_served(url, 0)
+    with tempfile.TemporaryDirectory() as folder, running_service(DEMO_ON_CPU, Path(folder)) as client:
+        make_ready(client, {"prompt": PROMPT})
+        alone = LoneGenerator(Path(folder) / "compiled")
+        alone.make_ready()
+        seconds: dict[str, list[float]] = {"generator alone": [], "through HTTP": []}
         for seed in range(1, arguments.clips + 1):
             # Whoever goes first would profit or suffer from the other's warm caches.
-            for way in (alone, served) if seed % 2 else (served, alone):
-                way.append(run_alone(seed) if way is alone else run_served(url, seed))
+            for way in list(seconds)[:: 1 if seed % 2 else -1]:
+                served = way == "through HTTP"
+                seconds[way].append(
+                    request(client, {"prompt": PROMPT}, seed)[0] if served else alone.make(seed)
+                )
 
-    for name, seconds in (("generator alone", alone), ("through HTTP", served)):
-        median = statistics.median(seconds)
-        print(f"{arguments.clips} clips, {name:16} {sum(seconds):8.3f} s, median {median:.3f} s")
-    ratio = sum(served) / sum(alone)
+    for name, each in seconds.items():
+        median = statistics.median(each)
+        print(f"{arguments.clips} clips, {name:16} {sum(each):8.3f} s, median {median:.3f} s")
+    ratio = sum(seconds["through HTTP"]) / sum(seconds["generator alone"])
     print(f"total through HTTP / alone: {ratio:.4f} ({(ratio - 1) * 100:+.1f}%)")
 
 
-def run_served(url: str, seed: int) -> float:
-    """Seconds from the request to the whole MP4, in the client's hands."""
-    started = time.perf_counter()
-    body = json.dumps({"prompt": PROMPT, "seed": seed}).encode()
-    headers = {"content-type": "application/json", "prefer": "wait=120"}
-    job = fetch_json(urllib.request.Request(f"{url}/videos", body, headers))  # noqa: S310
-    if job["status"] != "completed":
-        raise SystemExit(f"the job ended as {job['status']}: {job.get('error')}")
-    with urllib.request.urlopen(f"{url}/videos/{job['id']}") as answer:  # noqa: S310
-        answer.read()
-    return time.perf_counter() - started
+class LoneGenerator:
+    """The generator in this process.
 
+    Args:
+        compiled: Where the service keeps what it has compiled.
+    """
 
-def fetch_json(request: urllib.request.Request) -> dict[str, Any]:
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
-        document: dict[str, Any] = json.load(answer)
-    return document
+    def __init__(self, compiled: Path) -> None:
+        self._generator = Generator(GeneratorConfig(device="cpu", compile_dir=str(compiled)))
+        self._entry = Catalogue.create("demo").default_entry
 
+    def make(self, seed: int) -> float:
+        """Seconds for a clip, MP4 and thumbnail included."""
+        size = self._entry.defaults
+        params = make_params(self._entry, size.num_frames, size.height, size.width)
+        params = params.model_copy(update={"seed": seed})
+        began = time.perf_counter()
+        self._generator.generate(
+            GenerationRequest("benchmark", self._entry, params), lambda _: None, lambda: False
+        )
+        return time.perf_counter() - began
 
-@contextmanager
-def running_service() -> Iterator[str]:
-    """The service in a process of its own, over an empty data folder; yields its address."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {
-            "T2V_PORT": str(port),
-            "T2V_DATA_DIR": folder,
-            "T2V_MODEL": "demo",
-            "T2V_DEVICE": "cpu",
-            "T2V_LOG_LEVEL": "warning",
-        }
-        process = subprocess.Popen([sys.executable, "-m", "app"], cwd=REPOSITORY_ROOT, env=environment)
-        try:
-            wait_until_ready(url, process)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(f"the service ended with {process.returncode}")
-        try:
-            fetch_json(urllib.request.Request(f"{url}/health/ready"))  # noqa: S310
-            return
-        except urllib.error.URLError:
-            time.sleep(0.1)
-    raise SystemExit("the service did not become ready")
+    def make_ready(self) -> None:
+        for seed in range(LOADING_CLIPS):
+            self.make(seed)
 
 
 if __name__ == "__main__":

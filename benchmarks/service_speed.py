@@ -1,28 +1,18 @@
 """What a client meets: requests to MP4s through the running service, and how soon it is ready again."""
 
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
-import psutil
 
-from services.catalogue_entry import REPOSITORY_ROOT
-from services.generation.acceleration.workshop import COMPILE_AHEAD
-from services.mongo import free_port
+from benchmarks.running_service import make_ready, request, running_service
 
-_START_SECONDS = 600.0
-_CLIP_SECONDS = 1800.0
-# Between two things that are compiled one after the other.
-_QUIET_SECONDS = 2.0
 STAGES = ("load", "encode_prompt", "denoise", "decode", "encode")
 
 
@@ -73,9 +63,11 @@ def measure_service(
         settings: ``T2V_…`` for the service.
     """
     figures = ServiceFigures()
+    settings = {"T2V_MODEL": model, "T2V_DEVICE": device, **settings}
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"T2V_MODEL": model, "T2V_DEVICE": device, "T2V_DATA_DIR": folder, **settings}
-        with started(settings) as (client, figures.first_ready):
+        began = time.perf_counter()
+        with running_service(settings, Path(folder)) as client:
+            figures.first_ready = time.perf_counter() - began
             make_ready(client, dict(body))
             for seed in range(1, clips + 1):
                 seconds, timings = request(client, dict(body), seed)
@@ -87,74 +79,11 @@ def measure_service(
             make_ready(client, fast)
             figures.fast = [request(client, fast, seed)[0] for seed in range(clips)]
             figures.clips_a_minute = fill_queue(client, body, clips)
-        with started(settings) as (client, figures.ready_again):
+        began = time.perf_counter()
+        with running_service(settings, Path(folder)) as client:
+            figures.ready_again = time.perf_counter() - began
             request(client, dict(body), 0)
     return figures
-
-
-@contextmanager
-def started(settings: Mapping[str, str]) -> Iterator[tuple[httpx2.Client, float]]:
-    """The service in a process of its own; yields a client and the seconds until its model was loaded."""
-    port = free_port()
-    # Of the caller's own settings only those that this run does not decide.
-    environment = os.environ | settings | {"T2V_PORT": str(port), "T2V_LOG_LEVEL": "warning"}
-    began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "app"], cwd=REPOSITORY_ROOT, env=environment)
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=_CLIP_SECONDS) as client:
-            while not _has_model(client):
-                if process.poll() is not None:
-                    raise SystemExit(f"the service ended with {process.returncode}")
-                if time.perf_counter() - began > _START_SECONDS:
-                    raise SystemExit("the service did not load its model")
-                time.sleep(0.02)
-            yield client, time.perf_counter() - began
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _has_model(client: httpx2.Client) -> bool:
-    try:
-        if client.get("/health/ready").status_code != 200:
-            return False
-        return any(model["loaded"] for model in client.get("/models").json()["data"])
-    except httpx2.TransportError:
-        return False
-
-
-def request(client: httpx2.Client, body: dict[str, Any], seed: int) -> tuple[float, dict[str, float]]:
-    """Seconds from the request to the MP4, and the job's own timings."""
-    began = time.perf_counter()
-    headers = {"prefer": "wait=300"}
-    job = client.post("/videos", json=body | {"seed": seed}, headers=headers).json()
-    while job.get("status") in ("queued", "in_progress"):
-        time.sleep(0.01)
-        job = client.get(f"/jobs/{job['id']}").json()
-    if job.get("status") != "completed":
-        raise SystemExit(f"the job did not complete: {job}")
-    client.get(f"/videos/{job['id']}").raise_for_status()
-    return time.perf_counter() - began, job["timings"]
-
-
-def make_ready(client: httpx2.Client, body: dict[str, Any]) -> None:
-    """Have made what is made once: the first clip asks for compiled code, the second begins to load it."""
-    request(client, body, 0)
-    since = time.perf_counter()
-    while time.perf_counter() - since < _QUIET_SECONDS:
-        if _is_compiling():
-            since = time.perf_counter()
-        time.sleep(0.1)
-    for _ in range(2):
-        request(client, body, 0)
-
-
-def _is_compiling() -> bool:
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # it has just ended
-            if COMPILE_AHEAD in process.cmdline():
-                return True
-    return False
 
 
 def fill_queue(client: httpx2.Client, body: Mapping[str, Any], clips: int) -> float:

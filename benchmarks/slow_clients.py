@@ -10,15 +10,13 @@ that the service closes is opened again. Prints percentiles of both, and their r
 import argparse
 import asyncio
 import contextlib
-import json
 import socket
 import statistics
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
-from benchmarks.service_overhead import running_service
+from benchmarks.running_service import request, running_service
 
 ROUNDS = 8
 CONCURRENCY = 4
@@ -38,9 +36,11 @@ def main() -> None:
     parser.add_argument("--hung", type=int, default=200, help="connections that hang")
     parser.add_argument("--requests", type=int, default=2000, help="requests each way")
     arguments = parser.parse_args()
-    with running_service() as url:
-        wait_for_a_clip(url)
-        asyncio.run(compare(url, arguments.hung, arguments.requests))
+    with running_service() as client:
+        request(
+            client, {"prompt": "a red circle", "num_inference_steps": 1}, 0
+        )  # so that lists are not empty
+        asyncio.run(compare(str(client.base_url), arguments.hung, arguments.requests))
 
 
 async def compare(url: str, hung: int, requests: int) -> None:
@@ -153,13 +153,6 @@ async def connected(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     await asyncio.get_running_loop().sock_connect(sock, (address.hostname, address.port))
     return await asyncio.open_connection(sock=sock, limit=2**20 if receive_buffer is None else 1024)
-
-
-def wait_for_a_clip(url: str) -> None:
-    """So that lists are not empty."""
-    body = json.dumps({"prompt": "a red circle", "num_inference_steps": 1}).encode()
-    headers = {"content-type": "application/json", "prefer": "wait=120"}
-    urllib.request.urlopen(urllib.request.Request(f"{url}/videos", body, headers)).close()  # noqa: S310
 
 
 if __name__ == "__main__":

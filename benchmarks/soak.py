@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from benchmarks.service_overhead import running_service
+from benchmarks.running_service import running_service
 
 SAMPLES = 20
 WARM_SHARE = 0.1
@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--clients", type=int, default=4)
     arguments = parser.parse_args()
-    with running_service() as url:
-        asyncio.run(soak(url, arguments.minutes * 60, arguments.clients))
+    with running_service() as client:
+        asyncio.run(soak(str(client.base_url), arguments.minutes * 60, arguments.clients))
 
 
 async def soak(url: str, seconds: float, clients: int) -> None:
