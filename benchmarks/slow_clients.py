@@ -37,9 +37,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2000, help="requests each way")
     arguments = parser.parse_args()
     with running_service() as client:
-        request(
-            client, {"prompt": "a red circle", "num_inference_steps": 1}, 0
-        )  # so that lists are not empty
+        # So that lists are not empty.
+        request(client, {"prompt": "a red circle", "num_inference_steps": 1}, 0)
         asyncio.run(compare(str(client.base_url), arguments.hung, arguments.requests))
 
 

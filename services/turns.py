@@ -29,8 +29,8 @@ class Turns:
         Another process may give it at the same time: the seat is unique, and who comes second asks again.
         """
         line = (job.owner, job.priority)
-        claimed, waiting, is_running = await asyncio.gather(
-            self._claimed_last(job.priority), self._greatest_waiting(*line), self._is_running(job.owner)
+        claimed, (waiting, is_running) = await asyncio.gather(
+            self._claimed_last(job.priority), self._has_else(*line)
         )
         in_flight = self._in_flight.setdefault(line, set())
         is_first = waiting is None and not is_running and not in_flight
@@ -68,6 +68,14 @@ class Turns:
         async with reachable():
             clock = await self._clocks.find_one({"_id": clock_id(priority)})
         return 0 if clock is None else int(clock["turn"])
+
+    async def _has_else(self, owner: str, priority: int) -> tuple[int | None, bool]:
+        """The owner's greatest waiting turn; and where none waits, whether a job of theirs runs.
+
+        In this order: a job that is claimed meanwhile is seen at least once.
+        """
+        waiting = await self._greatest_waiting(owner, priority)
+        return waiting, waiting is None and await self._is_running(owner)
 
     async def _is_running(self, owner: str) -> bool:
         fields = equal(owner=owner, status=JobStatus.IN_PROGRESS.value)
