@@ -1,5 +1,6 @@
 """What the command line shows: results on standard output, everything else on standard error."""
 
+import select
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -110,7 +111,7 @@ class Terminal:
         while True:
             try:
                 self._err.print(Text(question), end="")
-                answer = sys.stdin.readline()
+                answer = _typed_line()
             except KeyboardInterrupt:
                 self._err.print()
                 return "cancel"
@@ -118,6 +119,14 @@ class Terminal:
                 return "leave"
             if (choice := _CHOICES.get(answer.strip().lower())) is not None:
                 return choice
+
+
+def _typed_line() -> str:
+    """Ctrl-C ends the wait always: a read alone would not see one that came just before the read began."""
+    if sys.platform != "win32":
+        while not select.select([sys.stdin], [], [], 0.1)[0]:
+            pass
+    return sys.stdin.readline()
 
 
 def printable(text: str) -> str:
