@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from services.catalogue_entry import REPOSITORY_ROOT, CatalogueEntry, Defaults, Limits, Range
+from services.local_checkpoint import entry_of
 
 _REFERENCE_LIMITS = Limits(
     width=Range(128, 1024, 64),
@@ -127,7 +128,7 @@ class Catalogue:
         """The built-in models, with ``model`` as default.
 
         ``model`` is a name from the catalogue, or a folder in diffusers layout, which joins under its own
-        name with the reference model's defaults. Raises ValueError for anything else.
+        name. Raises ValueError for anything else.
         """
         entries = {entry.name: entry for entry in _ENTRIES}
         if model in entries:
@@ -138,7 +139,7 @@ class Catalogue:
                 f"model {model!r} is neither in the catalogue ({', '.join(entries)}) "
                 "nor a folder with a model_index.json"
             )
-        local = _local_entry(folder.resolve())
+        local = entry_of(folder.resolve(), _ENTRIES[0])
         return cls(entries | {local.name: local}, local.name)
 
     def __iter__(self) -> Iterator[CatalogueEntry]:
@@ -166,27 +167,3 @@ class Catalogue:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._entries)
-
-
-def _local_entry(folder: Path) -> CatalogueEntry:
-    reference = _ENTRIES[0]
-    has_fp16 = any(folder.glob("unet/*.fp16.*"))
-    return CatalogueEntry(
-        name=folder.name,
-        description=f"A local checkpoint in {folder.name}/.",
-        checkpoint=str(folder),
-        revision=None,
-        variant="fp16" if has_fp16 else None,
-        pipeline_class=reference.pipeline_class,
-        limits=Limits(
-            width=Range(16, 1024, 8),
-            height=Range(16, 1024, 8),
-            num_frames=Range(1, 128),
-            max_pixels=_REFERENCE_LIMITS.max_pixels,
-        ),
-        defaults=reference.defaults,
-        memory_gib=reference.memory_gib,
-        licence="unknown",
-        commercial_use=False,
-        example_prompts=_SCENES,
-    )

@@ -35,6 +35,9 @@ class Range:
     maximum: int
     multiple_of: int = 1
 
+    def __contains__(self, value: int) -> bool:
+        return self.minimum <= value <= self.maximum and (value - self.minimum) % self.multiple_of == 0
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -91,8 +91,7 @@ def _or(value: T | None, default: T) -> T:
 
 
 def _within(field: str, value: int, limit: Range, model: str) -> int:
-    on_grid = (value - limit.minimum) % limit.multiple_of == 0
-    if limit.minimum <= value <= limit.maximum and on_grid:
+    if value in limit:
         return value
     raise InvalidRequest(
         f"{field}: {_shown(value)} is not accepted by {model}; {_accepted(limit)}.", param=field
