@@ -15,8 +15,6 @@ import pytest
 from services.catalogue_entry import REPOSITORY_ROOT
 from tests.running_service import RunningService, running_service
 
-FEW_STEPS = {"num_inference_steps": 2}
-
 
 def encoder(service: RunningService) -> psutil.Process:
     """The idle process that will encode the next clip."""
@@ -36,7 +34,7 @@ def has_begun(process: psutil.Process) -> bool:
 
 
 def run(service: RunningService, **body: Any) -> dict[str, Any]:
-    return service.wait_for(service.create(**FEW_STEPS, **body)["id"], "completed", "failed")
+    return service.wait_for(service.create(**body)["id"], "completed", "failed")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into a pipe through /proc")
@@ -46,7 +44,7 @@ def test_a_killed_encoder_fails_its_job_and_no_other(tmp_path: Path) -> None:
         worker = service.worker().pid
         victim = encoder(service)
         victim.suspend()
-        job = service.create(**FEW_STEPS)
+        job = service.create()
         service.wait_until(lambda: has_begun(victim), 60, "the encoder was given no clip")
         victim.kill()
         job = service.wait_for(job["id"], "completed", "failed")

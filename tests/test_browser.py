@@ -6,17 +6,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.running_service import RunningService, running_service
+from tests.client_service import ClientService
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with running_service(tmp_path_factory.mktemp("browser") / "data") as service:
-        yield service
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +29,14 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def test_chromium_plays_and_seeks(service: RunningService, browser: Browser) -> None:
+def test_chromium_plays_and_seeks(client_service: ClientService, browser: Browser) -> None:
+    service = client_service.service
     job = service.wait_for(service.create()["id"], "completed")
-    page = browser.new_page()
+    page = browser.new_page(extra_http_headers={"authorization": f"Bearer {client_service.key}"})
     statuses: list[int] = []
     page.on("response", lambda answer: statuses.append(answer.status) if "/videos/" in answer.url else None)
-    page.goto(f"http://127.0.0.1:{service.port}/health/live")
-    page.set_content(f'<video src="http://127.0.0.1:{service.port}/videos/{job["id"]}" muted></video>')
+    page.goto(f"{client_service.url}/health/live")
+    page.set_content(f'<video src="{client_service.url}/videos/{job["id"]}" muted></video>')
     page.wait_for_function("document.querySelector('video').readyState >= 4", timeout=15_000)
     facts = page.evaluate(
         """async () => {

@@ -48,10 +48,10 @@ def terminal(service: ClientService, *arguments: str) -> AbstractContextManager[
 
 def test_a_clip_in_a_terminal_with_a_live_bar(service: ClientService, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
-    options = ["-o", str(output), "--seed", "7", "--steps", "100"]
+    options = ["-o", str(output), "--seed", "7", "--steps", "30"]
     with terminal(service, "a red circle moving left", *options) as shown:
         shown.expect(r"in progress .*\d+%")
-        shown.expect(r"step [1-9]\d*/100, \d+ s left")
+        shown.expect(r"step [1-9]\d*/30, \d+ s left")
         assert shown.wait() == 0, shown.screen
         shown.expect(r"completed .*100%")
         shown.expect(r"out\.mp4")
@@ -128,7 +128,7 @@ def test_a_script_that_is_interrupted_is_asked_nothing(scripted_service: ClientS
 def test_jobs_as_scripts_see_them(service: ClientService, tmp_path: Path) -> None:
     made = run(service, "list", "--no-wait", "--metadata", "by=script", "--json")
     assert made.returncode == 2, "list is a command, not a prompt"
-    made = run(service, "generate", "list", "--no-wait", "--metadata", "by=script")
+    made = run(service, "generate", "list", "--no-wait", "--steps", "2", "--metadata", "by=script")
     job_id = made.stdout.strip()
     watched = run(service, "watch", job_id, "--quiet", "-o", str(tmp_path / "clip.mp4"))
     assert (watched.returncode, watched.stderr) == (0, "")

@@ -62,7 +62,7 @@ async def test_a_person_makes_finds_and_deletes_a_clip(api: LiveApi, browser: Br
         page = visitor.page
         await visitor.open()
         prompt = f"a red circle moving left on a {size}"
-        await visitor.generate(prompt, steps=60)
+        await visitor.generate(prompt, steps=30)
 
         # It moves, and the picture appears.
         percents: list[int] = []
@@ -76,7 +76,7 @@ async def test_a_person_makes_finds_and_deletes_a_clip(api: LiveApi, browser: Br
         await visitor.stage.locator("progress").wait_for()
         await eventually(has_moved, 60, "the progress stands still")
         assert percents == sorted(percents)
-        await expect(visitor.stage.locator(".standing")).to_contain_text(re.compile(r"Step \d+ of 60"))
+        await expect(visitor.stage.locator(".standing")).to_contain_text(re.compile(r"Step \d+ of 30"))
         await visitor.stage.locator("img.preview").wait_for()
         assert await page.evaluate("document.querySelector('#stage img.preview').naturalWidth") == 64
 
@@ -133,7 +133,7 @@ async def test_by_keyboard_alone(api: LiveApi, browser: Browser) -> None:
 
 
 async def test_cards_play_while_pointed_at(api: LiveApi, browser: Browser) -> None:
-    job = await api.finished("a pink square falling")
+    job = await api.finished("a pink square falling", num_inference_steps=2)
     async with visit(browser, str(api.client.base_url)) as visitor:
         await visitor.open()
         card = visitor.page.locator(f'[data-id="{job["id"]}"]')
@@ -145,7 +145,7 @@ async def test_cards_play_while_pointed_at(api: LiveApi, browser: Browser) -> No
 
 
 async def test_a_clip_is_made_again(api: LiveApi, browser: Browser) -> None:
-    job = await api.finished("a green star drifting right", seed=7, fps=12)
+    job = await api.finished("a green star drifting right", seed=7, fps=12, num_inference_steps=2)
     async with visit(browser, str(api.client.base_url)) as visitor:
         page = visitor.page
         await visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -1,6 +1,7 @@
 """The service as its user meets it: a real process, real HTTP, the demo checkpoint."""
 
 import signal
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -9,22 +10,24 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.running_service import SCRIPTED_SERVICE, RunningService, running_service
+from tests.running_service import RunningService, running_service
 
-LONG = {"num_inference_steps": 40}
+LONG = {"num_inference_steps": 24}
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> RunningService:
-    with running_service(tmp_path_factory.mktemp("service") / "data") as service:
+def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    folder, settings = tmp_path_factory.mktemp("service"), {"T2V_SHUTDOWN_GRACE_SECONDS": "0.5"}
+    with running_service(folder / "data", settings) as service:
         yield service
 
 
 @pytest.fixture
-def own_service(tmp_path: Path) -> RunningService:
-    """A service for one test, which may kill it."""
-    with running_service(tmp_path / "data") as service:
-        yield service
+def service(shared_service: RunningService) -> RunningService:
+    """One that tests may stop, kill and start, each of which takes its time."""
+    if shared_service.process.poll() is not None:
+        shared_service.start()
+    return shared_service
 
 
 def frames_of(mp4: bytes) -> np.ndarray:
@@ -79,49 +82,47 @@ def test_cancel_frees_the_worker_within_a_step(service: RunningService) -> None:
     assert service.worker().pid == worker, "the worker was not restarted"
 
 
-def test_a_killed_worker_costs_one_attempt(own_service: RunningService) -> None:
-    job = own_service.create(**LONG)
-    own_service.wait_for_step(job["id"], 3)
-    own_service.worker().kill()
-    completed = own_service.wait_for(job["id"], "completed", "failed")
+def test_a_killed_worker_costs_one_attempt(service: RunningService) -> None:
+    job = service.create(**LONG)
+    service.wait_for_step(job["id"], 3)
+    service.worker().kill()
+    completed = service.wait_for(job["id"], "completed", "failed")
     assert (completed["status"], completed["attempt"]) == ("completed", 2)
 
 
-def test_a_killed_service_loses_nothing(own_service: RunningService) -> None:
-    running = own_service.create(**LONG)
-    waiting = [own_service.create(seed=seed) for seed in range(3)]
-    own_service.wait_for_step(running["id"], 3)
-    own_service.kill()
-    own_service.start()
-    assert own_service.wait_for(running["id"], "completed", "failed")["attempt"] == 2
+def test_a_killed_service_loses_nothing(service: RunningService) -> None:
+    running = service.create(**LONG)
+    waiting = [service.create(seed=seed) for seed in range(3)]
+    service.wait_for_step(running["id"], 3)
+    service.kill()
+    service.start()
+    assert service.wait_for(running["id"], "completed", "failed")["attempt"] == 2
     for job in [running, *waiting]:
-        assert own_service.wait_for(job["id"], "completed", "failed")["status"] == "completed"
-        assert own_service.client.get(f"/videos/{job['id']}").status_code == 200
+        assert service.wait_for(job["id"], "completed", "failed")["status"] == "completed"
+        assert service.client.get(f"/videos/{job['id']}").status_code == 200
 
 
-@pytest.mark.parametrize(("module", "sign"), [("app", signal.SIGINT), (SCRIPTED_SERVICE, signal.SIGTERM)])
-def test_a_stopped_service_keeps_its_history(tmp_path: Path, module: str, sign: int) -> None:
-    with running_service(tmp_path / "data", module=module) as service:
-        done = service.create()
-        service.wait_for(done["id"], "completed")
-        children = service.children()
-        assert service.stop(sign) == 0, service.output
-        _, alive = psutil.wait_procs(children, timeout=30)  # a worker's own child ends just after it
-        assert not alive
-        assert "Traceback" not in service.output
-        service.start()
-        assert service.job(done["id"])["status"] == "completed"
-        assert service.client.get(f"/videos/{done['id']}").status_code == 200
+def test_sigint_ends_it_and_keeps_its_history(service: RunningService) -> None:
+    done = service.create()
+    service.wait_for(done["id"], "completed")
+    children = service.children()
+    assert service.stop(signal.SIGINT) == 0, service.output
+    _, alive = psutil.wait_procs(children, timeout=30)  # a worker's own child ends just after it
+    assert not alive
+    assert "Traceback" not in service.output
+    service.start()
+    assert service.job(done["id"])["status"] == "completed"
+    assert service.client.get(f"/videos/{done['id']}").status_code == 200
 
 
-def test_sigterm_gives_a_long_job_back_to_the_queue(tmp_path: Path) -> None:
-    with running_service(tmp_path / "data", {"T2V_SHUTDOWN_GRACE_SECONDS": "0.5"}) as service:
-        job = service.create(**LONG)
-        service.wait_for_step(job["id"], 3)
-        assert service.stop() == 0, service.output
-        service.start()
-        completed = service.wait_for(job["id"], "completed", "failed")
-        assert (completed["status"], completed["attempt"]) == ("completed", 1)
+def test_sigterm_gives_a_long_job_back_to_the_queue(service: RunningService) -> None:
+    job = service.create(**LONG)
+    service.wait_for_step(job["id"], 3)
+    assert service.stop() == 0, service.output
+    assert "Traceback" not in service.output
+    service.start()
+    completed = service.wait_for(job["id"], "completed", "failed")
+    assert (completed["status"], completed["attempt"]) == ("completed", 1)
 
 
 def test_a_second_service_says_what_is_in_its_way(service: RunningService, tmp_path: Path) -> None:
