@@ -108,7 +108,7 @@ class RunningService:
         deadline = time.monotonic() + timeout
         while not predicate():
             assert time.monotonic() < deadline, f"{message}:\n{self.output[-4000:]}"
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)

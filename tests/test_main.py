@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from app.__main__ import main
 from services.instance_lock import InstanceLock
 from tests.receiver import SECRET
 from tests.running_service import SCRIPTED_SERVICE, running_service
 
 ROOT = Path(__file__).resolve().parent.parent
 NOWHERE = "mongodb://user:hunter2@127.0.0.1:1/"
+UNUSABLE = "mongodb://u:hunter2:p@h/"
 
 
 def run(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -57,11 +59,29 @@ def run(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     ],
     ids=str,
 )
-def test_a_setting_that_cannot_be(tmp_path: Path, environment: dict[str, str], words: str) -> None:
-    done = run(tmp_path, **environment)
+def test_a_setting_that_cannot_be(
+    environment: dict[str, str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in [name for name in os.environ if name.startswith("T2V_") or name == "MONGO_URI"]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "hunter2" not in said
+    assert list(tmp_path.iterdir()) == [], "nothing was started"
+
+
+def test_a_program_that_cannot_start_ends_with_its_code(tmp_path: Path) -> None:
+    done = run(tmp_path, T2V_PORT="99999")
     assert done.returncode == 2, done.stderr
-    assert words in done.stderr
-    assert "hunter2" not in done.stderr
+    assert done.stderr.startswith("error: T2V_PORT: ")
     assert "Traceback" not in done.stderr
 
 
@@ -93,13 +113,11 @@ def test_the_data_folder_is_private_unless_it_was_there(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir(mode=0o750)
     for folder, mode in ((tmp_path / "new", 0o700), (kept, 0o750)):
-        run(tmp_path, MONGO_URI=NOWHERE, T2V_DATA_DIR=str(folder))
+        run(tmp_path, MONGO_URI=UNUSABLE, T2V_DATA_DIR=str(folder))
         assert stat.S_IMODE(folder.stat().st_mode) == mode
 
 
-@pytest.mark.parametrize(
-    ("uri", "words"), [(NOWHERE, "cannot be reached"), ("mongodb://u:hunter2:p@h/", "not a usable")]
-)
+@pytest.mark.parametrize(("uri", "words"), [(NOWHERE, "cannot be reached"), (UNUSABLE, "not a usable")])
 def test_a_database_that_is_not_there(tmp_path: Path, uri: str, words: str) -> None:
     done = run(tmp_path, MONGO_URI=uri)
     assert done.returncode == 1
