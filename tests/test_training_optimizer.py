@@ -1,4 +1,4 @@
-"""Muon changes the UNet's kernels, AdamW all else, and both go on from where they were."""
+"""Muon changes a network's kernels, AdamW all else, and both go on from where they were."""
 
 import copy
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from training.networks import WIDTHS, Widths, build_unet
-from training.optimizer import TEXT_ENCODER_SHARE, MuonAndAdamW
+from training.optimizer import SLOWER_SHARE, MuonAndAdamW
 
 RATE = 1e-3
 KERNEL = "mid_block.resnets.0.conv1.weight"
@@ -22,7 +22,7 @@ class Networks:
         torch.manual_seed(0)
         self.unet = build_unet(64)
         self.text_encoder, self.head = nn.Linear(4, 4), nn.Linear(4, 4)
-        self.optimizer = MuonAndAdamW(self.unet, self.text_encoder, self.head)
+        self.optimizer = MuonAndAdamW(self.unet, beside=(self.head,), slower=(self.text_encoder,))
 
     def learn(self, seed: int) -> None:
         """A step whose gradients are much the longest in one direction."""
@@ -59,7 +59,7 @@ def test_all_else_moves_as_adamw_has_it(networks: Networks) -> None:
     for name in names:
         assert torch.allclose(before[name] - networks.weight(name), torch.tensor(RATE), rtol=0.05)
     assert torch.allclose(
-        beside[0] - networks.text_encoder.bias, torch.tensor(TEXT_ENCODER_SHARE * RATE), rtol=0.05
+        beside[0] - networks.text_encoder.bias, torch.tensor(SLOWER_SHARE * RATE), rtol=0.05
     )
     assert torch.allclose(beside[1] - networks.head.bias, torch.tensor(RATE), rtol=0.05)
 

@@ -1,40 +1,45 @@
-"""How a step of the UNet's training changes weights: matrices by Muon, all else by AdamW.
+"""How a step of training changes weights: matrices by Muon, all else by AdamW.
 
 Muon makes a step equally long in all directions of a matrix (Jordan et al., "Muon", 2024), and on the whole
 as long as AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025): one learning rate does for both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from diffusers import UNet3DConditionModel
 from torch import nn
 
-TEXT_ENCODER_SHARE = 0.1
-"""The text encoder's learning rate over the UNet's."""
+SLOWER_SHARE = 0.1
+"""The learning rate of networks that go on learning slowly, over the others'."""
 
 _ENDS = ("conv_in.", "conv_out.")
-"""Layers between latents and channels: their rows are no directions to make alike."""
+"""Layers between channels and what is outside: their rows are no directions to make alike."""
 
 
 class MuonAndAdamW:
-    """Muon for the UNet's kernels and linear layers; AdamW for its other weights and the networks beside it.
+    """Muon for a network's kernels and linear layers; AdamW for its other weights and the networks beside it.
 
     Torch's Muon takes matrices alone. So a kernel of shape [outputs, inputs, ...] is lent to it as the matrix
     [outputs, inputs · ...] over the same memory.
+
+    Args:
+        beside: Networks that learn at the same rate, by AdamW.
+        slower: Networks that learn at SLOWER_SHARE of it, by AdamW.
     """
 
-    def __init__(self, unet: UNet3DConditionModel, text_encoder: nn.Module, heads: nn.Module) -> None:
-        kernels = dict(_kernels(unet))
-        others = [weight for name, weight in unet.named_parameters() if name not in kernels]
+    def __init__(
+        self, network: nn.Module, beside: Sequence[nn.Module] = (), slower: Sequence[nn.Module] = ()
+    ) -> None:
+        kernels = dict(_kernels(network))
+        others = [weight for name, weight in network.named_parameters() if name not in kernels]
         self._kernels = list(kernels.values())
         self._matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in self._kernels]
         self._muon = torch.optim.Muon(self._matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
         self._adamw = torch.optim.AdamW(
             [
-                {"params": list(text_encoder.parameters()), "share": TEXT_ENCODER_SHARE},
-                {"params": [*others, *heads.parameters()], "share": 1.0},
+                {"params": list(nn.ModuleList(slower).parameters()), "share": SLOWER_SHARE},
+                {"params": [*others, *nn.ModuleList(beside).parameters()], "share": 1.0},
             ],
             betas=(0.9, 0.99),
             weight_decay=0.01,
@@ -63,7 +68,7 @@ class MuonAndAdamW:
         self._adamw.load_state_dict(state["adamw"])
 
 
-def _kernels(unet: UNet3DConditionModel) -> Iterator[tuple[str, nn.Parameter]]:
-    for name, weight in unet.named_parameters():
+def _kernels(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    for name, weight in network.named_parameters():
         if weight.ndim >= 2 and not name.startswith(_ENDS):
             yield name, weight

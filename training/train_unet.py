@@ -102,7 +102,7 @@ class Trainer:
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
         self.heads = Heads(self.unet.config.block_out_channels[-1]).to(self.device)
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
-        self.optimizer = MuonAndAdamW(self.unet, self.text_encoder, self.heads)
+        self.optimizer = MuonAndAdamW(self.unet, beside=(self.heads,), slower=(self.text_encoder,))
 
     def train_step(self) -> float:
         """One step of the optimizer; returns its loss."""
