@@ -50,8 +50,11 @@ def test_it_measures_a_checkpoint(
     evaluate.main()
     printed = capsys.readouterr().out
     assert all(f"| {title} |" in printed for title in ROWS.values())
-    assert "| generated | shuffled prompts | drawn |" in printed
+    assert "| generated | shuffled prompts | drawn, through the VAE | drawn |" in printed
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["scores"]["drawn"]["all of one"]["share"] == 1
+    blurred = report["scores"]["drawn, through the VAE"]["all of one"]
+    assert blurred["share"] < 1
+    assert blurred["count"] == report["scores"]["drawn"]["all of one"]["count"]
     assert report["effects"]["same_seed"] == 0 < report["effects"]["between_seeds"]
     assert (tmp_path / "sheet.png").exists()

@@ -1,8 +1,9 @@
 """Measures by pixels how well a checkpoint follows its prompts: python -m training.evaluate [FOLDER]
 
 The prompts are held out from training: combinations and wordings never drawn. Each is marked against the
-clips generated for it, against those of another prompt of its kind (where the marks should fall), and against
-the clip drawn for it (the most that the judge can give).
+clips generated for it; against those of another prompt of its kind, where the marks should fall; and against
+the clip drawn for it, as the VAE leaves it (the most to expect of a UNet) and as it is (the most that the
+judge can give).
 """
 
 import argparse
@@ -33,7 +34,7 @@ from training.judging.tables import (
     shuffled,
     steadiness,
 )
-from training.sampling import GUIDANCE, STEPS, generate, load, save_sheet
+from training.sampling import GUIDANCE, STEPS, generate, load, restore, save_sheet
 from training.world.captions import describe
 from training.world.clip import draw, random_clip
 
@@ -92,18 +93,22 @@ def evaluate(
     in_batches = (time.monotonic() - started) / (len(cases) * options.seeds)
 
     seen = [look_at(of_seed, net) for of_seed in clips]
-    drawn = look_at([draw(case.clip, clips[0][0].shape[1]).frames for case in cases], net)
+    drawings = [draw(case.clip, clips[0][0].shape[1]).frames for case in cases]
+    restored = look_at([restore(pipe, drawing) for drawing in drawings], net)
+    drawn = look_at(drawings, net)
     generated = [mark(cases, of_seed) for of_seed in seen]
     strangers = [mark(cases, [of_seed[place] for place in shuffled(cases)]) for of_seed in seen]
     report = Report(
         scores={
             "generated": add_up(list(chain(*generated))),
             "shuffled prompts": add_up(list(chain(*strangers))),
+            "drawn, through the VAE": add_up(mark(cases, restored)),
             "drawn": add_up(mark(cases, drawn)),
         },
         by_seed=[add_up(marks) for marks in generated],
         steadiness={
             "generated": steadiness(cases * options.seeds, list(chain(*seen))),
+            "drawn, through the VAE": steadiness(cases, restored),
             "drawn": steadiness(cases, drawn),
         },
         scenes_on_drawn=accuracy(net),
