@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.clips import SHARES, DrawnClips, frame_pool, to_pixels
+from training.clips import FRAMES_OF_EACH, SHARES, DrawnClips, frame_pool, to_pixels
 from training.heads import KINDS, TARGETS, motion_of, places_of
 from training.latents import Latents, encode
 from training.networks import (
@@ -26,7 +26,7 @@ from training.sampling import generate, load
 from training.tokenizer import build_tokenizer
 from training.train_text_encoder import train_text_encoder
 from training.train_unet import PICTURE_STEPS, Trainer
-from training.train_vae import normalise_latents, train_vae, weights
+from training.train_vae import normalise_latents, picture_loss, train_decoder, train_vae, weights
 from training.world.captions import vocabulary
 from training.world.clip import KINDS as CLIP_KINDS
 from training.world.clip import Objects, Scenery, Thing, draw, labels
@@ -194,6 +194,33 @@ def test_training_clips_are_of_every_kind_as_often_as_asked_for() -> None:
     kinds = Counter(labels(clips.clip(index))["kind"] for index in range(len(clips)))
     for kind, share in zip(CLIP_KINDS, SHARES, strict=True):
         assert abs(kinds[kind] / len(clips) - share) < 0.06
+
+
+def test_a_pool_holds_few_frames_of_many_clips() -> None:
+    pictures, masks = frame_pool(SIZE, 6 * FRAMES_OF_EACH, seed=3, workers=0)
+    clips = DrawnClips(6, SIZE, seed=3)
+    for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
+        frames, where = clips[index // FRAMES_OF_EACH]
+        found = (frames == picture).all(dim=(1, 2, 3)) & (where == mask).all(dim=(1, 2))
+        assert found.any(), f"picture {index} is of its clip"
+
+
+def test_the_decoder_goes_on_and_the_latents_stay() -> None:
+    pool = frame_pool(SIZE, 16, seed=0, workers=0)
+    torch.manual_seed(0)
+    vae, pixels = build_vae(SIZE), to_pixels(pool[0])
+
+    def look() -> tuple[torch.Tensor, float]:
+        latents = vae.encode(pixels).latent_dist.mean
+        return latents, float(picture_loss(vae.decode(latents).sample, pixels, pool[1])[0])
+
+    with torch.no_grad():
+        latents, before = look()
+        with torch.enable_grad():
+            train_decoder(vae, pool, steps=20, batch_size=8)
+        stayed, after = look()
+    assert torch.equal(stayed, latents)
+    assert after < before
 
 
 def test_a_short_vae_run_gives_normal_latents() -> None:

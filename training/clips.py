@@ -17,6 +17,10 @@ SHARES = (0.42, 0.42, 0.16)
 """How often a training clip is of one thing, of two, of a scenery: two things are the hardest to learn."""
 
 
+FRAMES_OF_EACH = 2
+"""So few frames of a clip go into a pool of pictures: what a VAE wants to see is things in other places."""
+
+
 class DrawnClips(Dataset[Drawn]):
     """Clip after clip, each drawn when it is asked for; the same seed and number give the same clip."""
 
@@ -42,11 +46,17 @@ class DrawnClips(Dataset[Drawn]):
 
 
 def frame_pool(size: int, count: int, seed: int, workers: int | None = None) -> Drawn:
-    """Pictures to train a VAE on: uint8[count, size, size, 3], and bool[count, size, size]."""
-    clips = DrawnClips(-(-count // NUM_FRAMES), size, seed)
-    batches = list(clips.batches(16, workers))
-    frames, masks = (torch.cat(parts).flatten(0, 1) for parts in zip(*batches, strict=True))
-    return frames[:count], masks[:count]
+    """Pictures to train a VAE on, FRAMES_OF_EACH of every clip: uint8[count, size, size, 3], and
+    bool[count, size, size].
+    """
+    clips = DrawnClips(-(-count // FRAMES_OF_EACH), size, seed)
+    rng = np.random.default_rng(seed)
+    pictures, masks = [], []
+    for frames, mask in clips.batches(16, workers):
+        chosen = rng.choice(NUM_FRAMES, FRAMES_OF_EACH, replace=False)
+        pictures.append(frames[:, chosen].flatten(0, 1))
+        masks.append(mask[:, chosen].flatten(0, 1))
+    return torch.cat(pictures)[:count], torch.cat(masks)[:count]
 
 
 def to_pixels(frames: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,8 @@
-"""Trains the demo's VAE, from a picture to a grid of numbers and back: python -m training.train_vae"""
+"""Trains the demo's VAE, from a picture to a grid of numbers and back: python -m training.train_vae
+
+First the whole, then the decoder alone. A decoder can go on beside the UNet's training or after it, too, for
+a UNet sees nothing but latents: python -m training.train_vae --start checkpoints/demo/vae --steps 0
+"""
 
 import argparse
 import math
@@ -8,18 +12,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
+from diffusers.training_utils import EMAModel
 from PIL import Image
+from torch import nn
 from tqdm import tqdm
 
 from training.clips import Drawn, frame_pool, to_pixels
 from training.devices import choose, mixed_precision
 from training.networks import LATENT_CHANNELS, build_vae
+from training.optimizer import MuonAndAdamW
 
 KL_WEIGHT = 1e-5
 EDGE_WEIGHT = 1.0
 THING_WEIGHT = 10.0
 SCENERY_WEIGHT = 3.0
-POOL = 24_000
+LATENT_NOISE = 0.1
+"""Noise on the latents that the decoder learns from, of deviation 1: a UNet's are never quite a picture's."""
+DECAY_SHARE = 0.6
+"""The share of the decoder's steps, at the end, in which its learning rate falls."""
+POOL = 48_000
 """Pictures that are drawn once and trained on again and again."""
 
 
@@ -39,19 +50,29 @@ def weights(masks: torch.Tensor) -> torch.Tensor:
     return has_things * (1 + (THING_WEIGHT - 1) * things) + (1 - has_things) * SCENERY_WEIGHT
 
 
-def vae_loss(vae: AutoencoderKL, pixels: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """The loss to minimise, and its plain L1 part.
+def picture_loss(
+    decoded: torch.Tensor, pixels: torch.Tensor, masks: torch.Tensor
+) -> tuple[torch.Tensor, float]:
+    """How far decoded pictures are from the pixels that they should be, and the plain L1 part of it.
 
-    L1 and squared error on pixels, squared error on their differences (for sharp edges), and a KL term just
-    strong enough to keep the latents smooth (Kingma and Welling, 2014; Rombach et al., 2022).
+    L1 and squared error on pixels, and squared error on their differences (for sharp edges).
     """
-    posterior = vae.encode(pixels).latent_dist
-    decoded = vae.decode(posterior.sample()).sample
     weight = weights(masks)
     l1 = (weight * (decoded - pixels).abs()).mean()
     squared = (weight * (decoded - pixels).square()).mean()
     edge = sum(F.mse_loss(ours, theirs) for ours, theirs in zip(edges(decoded), edges(pixels), strict=True))
-    return l1 + squared + EDGE_WEIGHT * edge + KL_WEIGHT * posterior.kl().mean(), l1.item()
+    return l1 + squared + EDGE_WEIGHT * edge, l1.item()
+
+
+def vae_loss(vae: AutoencoderKL, pixels: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """The loss to minimise, and its plain L1 part.
+
+    The pictures' loss, and a KL term just strong enough to keep the latents smooth (Kingma and Welling, 2014;
+    Rombach et al., 2022).
+    """
+    posterior = vae.encode(pixels).latent_dist
+    loss, l1 = picture_loss(vae.decode(posterior.sample()).sample, pixels, masks)
+    return loss + KL_WEIGHT * posterior.kl().mean(), l1
 
 
 @torch.no_grad()
@@ -103,6 +124,46 @@ def train_vae(
     return vae
 
 
+def train_decoder(
+    vae: AutoencoderKL,
+    pool: Drawn,
+    steps: int,
+    batch_size: int,
+    learning_rate: float = 8e-4,
+    seed: int = 0,
+    device: torch.device | None = None,
+) -> AutoencoderKL:
+    """Let the decoder alone go on for a number of steps; returns the same VAE, with its mean weights.
+
+    The encoder stays as it is, and so does every latent.
+    """
+    device = device or torch.device("cpu")
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    vae = vae.to(device).eval().requires_grad_(False)
+    learning = nn.ModuleList([vae.decoder, vae.post_quant_conv]).requires_grad_(True)
+    ema = EMAModel(learning.parameters(), decay=0.998, use_ema_warmup=True, power=3 / 4)
+    optimizer = MuonAndAdamW(vae.decoder, beside=(vae.post_quant_conv,))
+    for step in (progress := tqdm(range(steps), desc="decoder")):
+        chosen = torch.from_numpy(rng.integers(len(pool[0]), size=batch_size))
+        frames, masks = (part[chosen].to(device) for part in pool)
+        pixels = to_pixels(frames)
+        with mixed_precision(device, on_cpu=True):
+            latents = vae.encode(pixels).latent_dist.mean
+            strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, device=device)
+            decoded = vae.decode(latents + strength * torch.randn_like(latents)).sample
+            loss, l1 = picture_loss(decoded, pixels, masks)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(learning.parameters(), 1.0)
+        decay = (1 - step / steps) / DECAY_SHARE
+        optimizer.step(learning_rate * min(1.0, (step + 1) / 50, decay))
+        ema.step(learning.parameters())
+        if step % 20 == 0:
+            progress.set_postfix(loss=f"{loss.item():.4f}", l1=f"{l1:.4f}")
+    ema.copy_to(learning.parameters())
+    return vae
+
+
 @torch.no_grad()
 def save_reconstructions(vae: AutoencoderKL, size: int, path: Path) -> float:
     """Save pictures above what the VAE makes of them; returns the mean error in 0..255."""
@@ -121,8 +182,11 @@ def save_reconstructions(vae: AutoencoderKL, size: int, path: Path) -> float:
 
 def main() -> None:
     """Train and save to runs/demo/vae."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=5000, help="of the whole")
+    parser.add_argument("--decoder-steps", type=int, default=3400, help="of its decoder alone, after those")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--device", default="auto")
@@ -131,9 +195,13 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     args = parser.parse_args()
     args.run.mkdir(parents=True, exist_ok=True)
-    vae = AutoencoderKL.from_pretrained(args.start) if args.start else build_vae(args.size)
-    pool = frame_pool(args.size, POOL, args.seed)
-    vae = train_vae(vae, pool, args.steps, args.batch_size, seed=args.seed, device=choose(args.device))
+    vae = build_vae(args.size)
+    if args.start:
+        vae = AutoencoderKL.from_pretrained(args.start, torch_dtype=torch.float32)
+    pool, device = frame_pool(args.size, POOL, args.seed), choose(args.device)
+    if args.steps:
+        vae = train_vae(vae, pool, args.steps, args.batch_size, seed=args.seed, device=device)
+    vae = train_decoder(vae, pool, args.decoder_steps, args.batch_size, seed=args.seed, device=device)
     vae.save_pretrained(args.run / "vae")
     error = save_reconstructions(vae, args.size, args.run / "vae.png")
     print(f"mean error {error:.2f} of 255; pictures in {args.run / 'vae.png'}")
