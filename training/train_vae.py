@@ -186,7 +186,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=5000, help="of the whole")
-    parser.add_argument("--decoder-steps", type=int, default=3400, help="of its decoder alone, after those")
+    parser.add_argument("--decoder-steps", type=int, default=4000, help="of its decoder alone, after those")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--device", default="auto")
