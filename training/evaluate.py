@@ -34,7 +34,8 @@ from training.judging.tables import (
     shuffled,
     steadiness,
 )
-from training.sampling import GUIDANCE, STEPS, generate, load, restore, save_sheet
+from training.latents import restore
+from training.sampling import GUIDANCE, STEPS, generate, load, save_sheet
 from training.world.captions import describe
 from training.world.clip import draw, random_clip
 
@@ -94,7 +95,7 @@ def evaluate(
 
     seen = [look_at(of_seed, net) for of_seed in clips]
     drawings = [draw(case.clip, clips[0][0].shape[1]).frames for case in cases]
-    restored = look_at([restore(pipe, drawing) for drawing in drawings], net)
+    restored = look_at([restore(pipe.vae, torch.from_numpy(each)).numpy() for each in drawings], net)
     drawn = look_at(drawings, net)
     generated = [mark(cases, of_seed) for of_seed in seen]
     strangers = [mark(cases, [of_seed[place] for place in shuffled(cases)]) for of_seed in seen]

@@ -1,4 +1,4 @@
-"""Encodes drawn clips once, so that a training clip costs a look-up."""
+"""Encodes drawn clips once, so that a training clip costs a look-up; and back, to see what is left."""
 
 from pathlib import Path
 
@@ -70,3 +70,11 @@ def encode(vae: AutoencoderKL, clips: DrawnClips, device: torch.device) -> tuple
         values.append(means.half().cpu().unflatten(0, frames.shape[:2]))
         masks.append(F.max_pool2d(mask.float(), DOWNSCALE).bool())
     return torch.cat(values), torch.cat(masks)
+
+
+@torch.no_grad()
+def restore(vae: AutoencoderKL, frames: torch.Tensor) -> torch.Tensor:
+    """What a VAE leaves of pictures uint8[B, size, size, 3]: the same shape, on the CPU."""
+    decoded = vae.decode(vae.encode(to_pixels(frames).to(vae.device)).latent_dist.mean).sample
+    levels: torch.Tensor = ((decoded.clamp(-1, 1) + 1) * 127.5).round().byte()
+    return levels.permute(0, 2, 3, 1).cpu()

@@ -8,7 +8,6 @@ from diffusers import TextToVideoSDPipeline
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.clips import to_pixels
 from training.networks import DOWNSCALE, NUM_FRAMES
 
 GUIDANCE = 2.5
@@ -45,16 +44,6 @@ def generate(
     ).frames
     pixels: NDArray[np.uint8] = np.rint(np.clip(frames, 0, 1) * 255).astype(np.uint8)
     return pixels
-
-
-@torch.no_grad()
-def restore(pipe: TextToVideoSDPipeline, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What the checkpoint's VAE leaves of a clip uint8[T, size, size, 3]: the same shape."""
-    pixels = to_pixels(torch.from_numpy(clip).to(pipe.device))
-    restored = pipe.vae.decode(pipe.vae.encode(pixels).latent_dist.mean).sample
-    levels = ((restored.clamp(-1, 1) + 1) * 127.5).round().byte()
-    pictures: NDArray[np.uint8] = levels.permute(0, 2, 3, 1).cpu().numpy()
-    return pictures
 
 
 def save_sheet(clips: NDArray[np.uint8], path: Path, scale: int = 2) -> None:

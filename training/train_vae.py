@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from training.clips import Drawn, frame_pool, to_pixels
 from training.devices import choose, mixed_precision
+from training.latents import restore
 from training.networks import LATENT_CHANNELS, build_vae
 from training.optimizer import MuonAndAdamW
 
@@ -164,13 +165,10 @@ def train_decoder(
     return vae
 
 
-@torch.no_grad()
 def save_reconstructions(vae: AutoencoderKL, size: int, path: Path) -> float:
     """Save pictures above what the VAE makes of them; returns the mean error in 0..255."""
-    frames, _ = frame_pool(size, 512, seed=1, workers=0)
-    frames = frames[::8]
-    decoded = vae.decode(vae.encode(to_pixels(frames).to(vae.device)).latent_dist.mean).sample
-    restored = ((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
+    frames, _ = frame_pool(size, 64, seed=1, workers=0)
+    restored = restore(vae, frames)
     rows = [
         torch.cat(list(pictures[start : start + 16]), dim=1)
         for start in (0, 16, 32, 48)
