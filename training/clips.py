@@ -13,19 +13,22 @@ from training.world.clip import Clip, draw, random_clip
 
 Drawn = tuple[torch.Tensor, torch.Tensor]
 
-SHARES = (0.42, 0.42, 0.16)
+SHARES = (0.38, 0.42, 0.20)
 """How often a training clip is of one thing, of two, of a scenery: two things are the hardest to learn."""
 
-
 FRAMES_OF_EACH = 2
-"""So few frames of a clip go into a pool of pictures: what a VAE wants to see is things in other places."""
+"""So few frames of a clip go into a pool of pictures: what teaches most is other things in other places."""
 
 
 class DrawnClips(Dataset[Drawn]):
-    """Clip after clip, each drawn when it is asked for; the same seed and number give the same clip."""
+    """Clip after clip, each drawn when it is asked for; the same seed and number give the same clip.
 
-    def __init__(self, count: int, size: int, seed: int) -> None:
-        self.count, self.size, self.seed = count, size, seed
+    Args:
+        frames: Keep so many frames of each, by chance and in order.
+    """
+
+    def __init__(self, count: int, size: int, seed: int, frames: int = NUM_FRAMES) -> None:
+        self.count, self.size, self.seed, self.frames = count, size, seed, frames
 
     def __len__(self) -> int:
         return self.count
@@ -35,9 +38,11 @@ class DrawnClips(Dataset[Drawn]):
         return random_clip(np.random.default_rng([self.seed, index]), shares=SHARES)
 
     def __getitem__(self, index: int) -> Drawn:
-        """Frames uint8[T, size, size, 3]; and where its things are, bool[T, size, size]."""
+        """Frames uint8[frames, size, size, 3]; and where its things are, bool[frames, size, size]."""
         drawing = draw(self.clip(index), self.size, NUM_FRAMES)
-        return torch.from_numpy(drawing.frames), torch.from_numpy(drawing.mask)
+        rng = np.random.default_rng([self.seed, index, 1])
+        kept = np.sort(rng.choice(NUM_FRAMES, self.frames, replace=False))
+        return torch.from_numpy(drawing.frames[kept]), torch.from_numpy(drawing.mask[kept])
 
     def batches(self, batch_size: int, workers: int | None = None) -> Iterator[list[torch.Tensor]]:
         """All clips in order, ``batch_size`` at a time, drawn by so many processes (None: one a core)."""
@@ -49,14 +54,9 @@ def frame_pool(size: int, count: int, seed: int, workers: int | None = None) -> 
     """Pictures to train a VAE on, FRAMES_OF_EACH of every clip: uint8[count, size, size, 3], and
     bool[count, size, size].
     """
-    clips = DrawnClips(-(-count // FRAMES_OF_EACH), size, seed)
-    rng = np.random.default_rng(seed)
-    pictures, masks = [], []
-    for frames, mask in clips.batches(16, workers):
-        chosen = rng.choice(NUM_FRAMES, FRAMES_OF_EACH, replace=False)
-        pictures.append(frames[:, chosen].flatten(0, 1))
-        masks.append(mask[:, chosen].flatten(0, 1))
-    return torch.cat(pictures)[:count], torch.cat(masks)[:count]
+    clips = DrawnClips(-(-count // FRAMES_OF_EACH), size, seed, FRAMES_OF_EACH)
+    pictures, masks = zip(*clips.batches(16, workers), strict=True)
+    return torch.cat(pictures).flatten(0, 1)[:count], torch.cat(masks).flatten(0, 1)[:count]
 
 
 def to_pixels(frames: torch.Tensor) -> torch.Tensor:

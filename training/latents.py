@@ -16,15 +16,17 @@ _CLIPS_AT_ONCE = 8
 
 
 class Latents:
-    """The latents of many clips, on the device that trains.
+    """The latents of many clips, or of some frames of each, on the device that trains.
 
     Attributes:
         values: float16[N, T, 8, h, w].
         masks: bool[N, T, h, w], true in the cells that a thing touches.
+        frames: T.
     """
 
     def __init__(self, values: torch.Tensor, masks: torch.Tensor, clips: DrawnClips) -> None:
         self.values, self.masks, self._clips = values, masks, clips
+        self.frames = values.shape[1]
 
     def __len__(self) -> int:
         return len(self.values)

@@ -22,7 +22,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from services.generation.acceleration.calls import UNetCall
 from services.generation.acceleration.techniques import apply_techniques
 from training.checkpoint import save_checkpoint
-from training.clips import DrawnClips
+from training.clips import FRAMES_OF_EACH, DrawnClips
 from training.devices import choose, mixed_precision
 from training.heads import Heads
 from training.latents import Latents
@@ -41,8 +41,8 @@ THING_WEIGHT = 5.0
 
 PICTURE_STEPS = 3000
 """So many steps are made of pictures alone, before the first clip."""
-PICTURE_SHARE = 0.15
-"""How often a step is made of pictures after that."""
+PICTURE_SHARE = 0.5
+"""How often a step is made of pictures after that: it tells 64 captions, a step of clips eight."""
 
 HEADS_WEIGHT = 0.3
 """What the heads' error counts beside the UNet's."""
@@ -72,6 +72,8 @@ class Trainer:
     from its state makes the same steps.
 
     Args:
+        latents: What the steps of clips learn from.
+        pictures: What the steps of pictures learn from; frames of other clips, the more the better.
         batch_size: Clips in a step; or eight times as many pictures.
     """
 
@@ -80,6 +82,7 @@ class Trainer:
         vae: AutoencoderKL,
         text_encoder: CLIPTextModel,
         latents: Latents,
+        pictures: Latents,
         size: int,
         steps: int,
         batch_size: int,
@@ -88,7 +91,7 @@ class Trainer:
         device: torch.device | None = None,
     ) -> None:
         torch.manual_seed(seed)
-        self.vae, self.latents, self.size = vae, latents, size
+        self.vae, self.latents, self.pictures, self.size = vae, latents, pictures, size
         self.steps, self.batch_size, self.learning_rate, self.seed = steps, batch_size, learning_rate, seed
         self.device = device or torch.device("cpu")
         self.step = 0
@@ -133,13 +136,14 @@ class Trainer:
     def _batch(self, rng: np.random.Generator) -> Batch:
         pictures = self.step < PICTURE_STEPS or rng.random() < PICTURE_SHARE
         count = 8 * self.batch_size if pictures else self.batch_size
-        indices = torch.from_numpy(rng.integers(len(self.latents), size=count))
+        source = self.pictures if pictures else self.latents
+        indices = torch.from_numpy(rng.integers(len(source), size=count))
         frames = torch.arange(NUM_FRAMES).expand(count, -1)
         if pictures:
-            frames = torch.from_numpy(rng.integers(NUM_FRAMES, size=(count, 1)))
-        clips = [self.latents.clip(int(index)) for index in indices]
+            frames = torch.from_numpy(rng.integers(source.frames, size=(count, 1)))
+        clips = [source.clip(int(index)) for index in indices]
         captions = ["" if rng.random() < CAPTION_DROPOUT else describe(clip, rng) for clip in clips]
-        return Batch(*self.latents.batch(indices, frames), clips, captions, pictures)
+        return Batch(*source.batch(indices, frames), clips, captions, pictures)
 
     def _embed(self, captions: list[str]) -> torch.Tensor:
         tokens = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
@@ -157,11 +161,8 @@ class Trainer:
         return weights
 
     def _timesteps(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """One timestep from each share of the noise scale, so that batches differ less in loss.
-
-        Noisy ones come more often: there the clip's content is decided.
-        """
-        shares = ((torch.arange(count) + torch.rand(count, generator=generator)) / count) ** 0.5
+        """One timestep from each share of the noise scale, so that batches differ less in loss."""
+        shares = (torch.arange(count) + torch.rand(count, generator=generator)) / count
         num_train_timesteps: int = self.scheduler.config.num_train_timesteps
         return (shares * num_train_timesteps).long()
 
@@ -200,8 +201,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=28_400)
-    parser.add_argument("--clips", type=int, default=24_000, help="clips that are drawn and encoded once")
+    parser.add_argument("--steps", type=int, default=33_500)
+    parser.add_argument("--clips", type=int, default=24_000, help="encoded once; and as many for pictures")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--size", type=int, default=64, choices=(64, 128))
@@ -215,10 +216,13 @@ def main() -> None:
     text_encoder = CLIPTextModel.from_pretrained(args.run / "text_encoder")
     clips = DrawnClips(args.clips, args.size, args.seed)
     latents = Latents.cached(vae, args.run / "latents.pt", clips, device)
+    of_pictures = DrawnClips(args.clips, args.size, args.seed + 1, FRAMES_OF_EACH)
+    pictures = Latents.cached(vae, args.run / "pictures.pt", of_pictures, device)
     trainer = Trainer(
         vae,
         text_encoder,
         latents,
+        pictures,
         args.size,
         args.steps,
         args.batch_size,
