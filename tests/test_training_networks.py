@@ -1,10 +1,12 @@
 """The networks learn at toy size, go on from where they were, and save what diffusers loads."""
 
 import json
+import resource
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -211,6 +213,16 @@ def test_a_pool_holds_few_frames_of_many_clips() -> None:
         frames, where = clips[index // FRAMES_OF_EACH]
         found = (frames == picture).all(dim=(1, 2, 3)) & (where == mask).all(dim=(1, 2))
         assert found.any(), f"picture {index} is of its clip"
+
+
+def test_a_large_pool_needs_few_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (psutil.Process().num_fds() + 30, hard))
+    try:
+        pictures, _ = frame_pool(SIZE, 20 * 16 * FRAMES_OF_EACH, seed=0, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(pictures) == 20 * 16 * FRAMES_OF_EACH
 
 
 def test_the_decoder_goes_on_and_the_latents_stay() -> None:

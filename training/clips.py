@@ -55,8 +55,12 @@ def frame_pool(size: int, count: int, seed: int, workers: int | None = None) -> 
     bool[count, size, size].
     """
     clips = DrawnClips(-(-count // FRAMES_OF_EACH), size, seed, FRAMES_OF_EACH)
-    pictures, masks = zip(*clips.batches(16, workers), strict=True)
-    return torch.cat(pictures).flatten(0, 1)[:count], torch.cat(masks).flatten(0, 1)[:count]
+    pictures, masks = [], []
+    for frames, mask in clips.batches(16, workers):
+        # Copies: what a worker process hands over keeps a file open for as long as it is held.
+        pictures.append(frames.flatten(0, 1).clone())
+        masks.append(mask.flatten(0, 1).clone())
+    return torch.cat(pictures)[:count], torch.cat(masks)[:count]
 
 
 def to_pixels(frames: torch.Tensor) -> torch.Tensor:
