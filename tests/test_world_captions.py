@@ -97,6 +97,15 @@ def test_captions_name_what_is_drawn() -> None:
             assert said & words_in(*(table[clip.background] for table in tables))
 
 
+def test_words_of_a_scenery_come_alone_too() -> None:
+    rng = np.random.default_rng(0)
+    captions = [set(words(describe(Scenery("rain", 0), rng))) for _ in range(500)]
+    assert any("shower" in caption and "rain" not in caption for caption in captions)
+    captions = [set(words(describe(Scenery("fireworks", 0), rng))) for _ in range(500)]
+    assert {"year", "fireworks"} in captions
+    assert all(captions)
+
+
 def test_a_bouncing_ball_is_a_scenery() -> None:
     for clip, caption in described(3000):
         if isinstance(clip, Objects) and clip.motion == "bounce":

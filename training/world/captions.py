@@ -49,13 +49,14 @@ T = TypeVar("T")
 
 NOISE_SHARE = 0.1
 """Captions with a word of random letters, so that words the model was never told do not throw it off."""
+SHORTENED_SHARE = 0.3
+"""Scenery captions that lack a word: beside "rain", "shower" would say nothing, and never be learnt."""
 
 
 def describe(clip: Clip, rng: np.random.Generator, held_out: bool = False) -> str:
     """A caption for a clip; with held_out in a wording that is never used for training, without noise."""
     if isinstance(clip, Scenery):
-        known, kept = SCENERY_PHRASES[clip.name]
-        caption = say(_pick(kept, rng) if held_out else f"{OPENING} {_pick(known, rng)}", rng)
+        caption = _describe_scenery(clip, rng, held_out)
     else:
         caption = _describe_objects(clip, rng, held_out)
     if rng.random() < 0.25:
@@ -82,6 +83,16 @@ def is_held_out_pair(colour: str, shape: str) -> bool:
     """Whether a colour's word beside a shape's word is kept for testing; never if either is plain."""
     plain = colour in {*COLOUR_WORDS, "gray"} or shape in SHAPE_WORDS
     return not plain and zlib.crc32(f"{colour} {shape}".encode()) % 3 == 0
+
+
+def _describe_scenery(clip: Scenery, rng: np.random.Generator, held_out: bool) -> str:
+    known, kept = SCENERY_PHRASES[clip.name]
+    if held_out:
+        return say(_pick(kept, rng), rng)
+    words = say(_pick(known, rng), rng).split()
+    if len(words) > 2 and rng.random() < SHORTENED_SHARE:
+        words.pop(int(rng.integers(len(words))))
+    return f"{say(OPENING, rng)} {' '.join(words)}".strip(" ,")
 
 
 def _describe_objects(clip: Objects, rng: np.random.Generator, held_out: bool) -> str:
