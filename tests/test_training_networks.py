@@ -22,6 +22,7 @@ from training.networks import (
     build_text_encoder,
     build_unet,
     build_vae,
+    is_over_time,
 )
 from training.progress import LossCurve
 from training.sampling import generate, load
@@ -90,6 +91,20 @@ def test_pictures_come_first_and_clips_later() -> None:
         (True, (16, LATENT_CHANNELS, 1, 8, 8)),
         (False, (2, LATENT_CHANNELS, NUM_FRAMES, 8, 8)),
     }
+
+
+@pytest.mark.parametrize("of_pictures", [True, False])
+def test_pictures_teach_nothing_about_time(monkeypatch: pytest.MonkeyPatch, of_pictures: bool) -> None:
+    monkeypatch.setattr("training.train_unet.PICTURE_SHARE", float(of_pictures))
+    trainer = make_trainer()
+    trainer.step = PICTURE_STEPS
+    before = {name: weight.clone() for name, weight in trainer.unet.named_parameters()}
+    for _ in range(2):
+        trainer.train_step()
+    changed = {name for name, weight in trainer.unet.named_parameters() if not weight.equal(before[name])}
+    over_time = {name for name in before if is_over_time(name)}
+    assert changed - over_time
+    assert bool(changed & over_time) is not of_pictures
 
 
 def test_a_motion_is_told_frame_by_frame() -> None:

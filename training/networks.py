@@ -98,6 +98,11 @@ def build_unet(size: int) -> UNet3DConditionModel:
     return unet
 
 
+def is_over_time(name: str) -> bool:
+    """Whether a weight of the UNet, by its name, looks along time: at one place in every frame."""
+    return any(part in name for part in ("transformer_in.", "temp_convs.", "temp_attentions."))
+
+
 def build_scheduler() -> DDIMScheduler:
     """Noise from a clean clip to none of it left.
 

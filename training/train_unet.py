@@ -26,7 +26,7 @@ from training.clips import FRAMES_OF_EACH, DrawnClips
 from training.devices import choose, mixed_precision
 from training.heads import Heads
 from training.latents import Latents
-from training.networks import NUM_FRAMES, build_scheduler, build_unet
+from training.networks import NUM_FRAMES, build_scheduler, build_unet, is_over_time
 from training.optimizer import MuonAndAdamW
 from training.progress import LossCurve, save_samples
 from training.tokenizer import build_tokenizer
@@ -68,6 +68,9 @@ class Batch:
 class Trainer:
     """Both networks, their moving average and the optimizer.
 
+    Once there have been clips, pictures change nothing that looks along time: there is no time in them, and
+    Muon makes long steps also of gradients that say little.
+
     All chance in a step comes from the seed and the step's number; so a run that was cut off and goes on
     from its state makes the same steps.
 
@@ -103,6 +106,7 @@ class Trainer:
         self.predict = UNetCall(self.unet, text_attention=True)
         self.scheduler: DDIMScheduler = build_scheduler()
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
+        self.over_time = [weight for name, weight in self.unet.named_parameters() if is_over_time(name)]
         self.heads = Heads(self.unet.config.block_out_channels[-1]).to(self.device)
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
         self.optimizer = MuonAndAdamW(self.unet, beside=(self.heads,), slower=(self.text_encoder,))
@@ -127,6 +131,9 @@ class Trainer:
             total = loss + HEADS_WEIGHT * self.heads.loss(batch.clips, told)
 
         total.backward()  # type: ignore[no-untyped-call]
+        if batch.of_pictures and self.step >= PICTURE_STEPS:
+            for weight in self.over_time:
+                weight.grad = None
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step(self._learning_rate())
         self.ema.step(self.networks.parameters())
