@@ -1,16 +1,13 @@
 """The networks learn at toy size, go on from where they were, and save what diffusers loads."""
 
 import json
-import resource
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
-from training.clips import FRAMES_OF_EACH, SHARES, DrawnClips, frame_pool, to_pixels
+from training.clips import DrawnClips, frame_pool, to_pixels
 from training.heads import KINDS, TARGETS, motion_of, places_of
 from training.latents import Latents, encode
 from training.networks import (
@@ -31,8 +28,7 @@ from training.train_text_encoder import train_text_encoder
 from training.train_unet import PICTURE_STEPS, Trainer
 from training.train_vae import normalise_latents, picture_loss, train_decoder, train_vae, weights
 from training.world.captions import vocabulary
-from training.world.clip import KINDS as CLIP_KINDS
-from training.world.clip import Objects, Scenery, Thing, draw, labels
+from training.world.clip import Objects, Scenery, Thing, draw
 from training.world.motions import TRAVEL
 
 SIZE = 64
@@ -212,32 +208,6 @@ def test_the_saved_folder_generates(tmp_path: Path) -> None:
     assert sorted(file.name for file in (tmp_path / "checkpoint").rglob("*.safetensors"))
     configs = [json.loads(file.read_text()) for file in (tmp_path / "checkpoint").rglob("*config.json")]
     assert {config.get("_name_or_path", "") for config in configs} == {""}
-
-
-def test_training_clips_are_of_every_kind_as_often_as_asked_for() -> None:
-    clips = DrawnClips(600, SIZE, seed=0)
-    kinds = Counter(labels(clips.clip(index))["kind"] for index in range(len(clips)))
-    for kind, share in zip(CLIP_KINDS, SHARES, strict=True):
-        assert abs(kinds[kind] / len(clips) - share) < 0.06
-
-
-def test_a_pool_holds_few_frames_of_many_clips() -> None:
-    pictures, masks = frame_pool(SIZE, 6 * FRAMES_OF_EACH, seed=3, workers=0)
-    clips = DrawnClips(6, SIZE, seed=3)
-    for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
-        frames, where = clips[index // FRAMES_OF_EACH]
-        found = (frames == picture).all(dim=(1, 2, 3)) & (where == mask).all(dim=(1, 2))
-        assert found.any(), f"picture {index} is of its clip"
-
-
-def test_a_large_pool_needs_few_open_files() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (psutil.Process().num_fds() + 30, hard))
-    try:
-        pictures, _ = frame_pool(SIZE, 20 * 16 * FRAMES_OF_EACH, seed=0, workers=1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert len(pictures) == 20 * 16 * FRAMES_OF_EACH
 
 
 def test_the_decoder_goes_on_and_the_latents_stay() -> None:

@@ -106,7 +106,7 @@ class Trainer:
         self.predict = UNetCall(self.unet, text_attention=True)
         self.scheduler: DDIMScheduler = build_scheduler()
         self.networks = nn.ModuleList([self.text_encoder, self.unet]).train()
-        self.over_time = [weight for name, weight in self.unet.named_parameters() if is_over_time(name)]
+        self._over_time = [weight for name, weight in self.unet.named_parameters() if is_over_time(name)]
         self.heads = Heads(self.unet.config.block_out_channels[-1]).to(self.device)
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
         self.optimizer = MuonAndAdamW(self.unet, beside=(self.heads,), slower=(self.text_encoder,))
@@ -132,7 +132,7 @@ class Trainer:
 
         total.backward()  # type: ignore[no-untyped-call]
         if batch.of_pictures and self.step >= PICTURE_STEPS:
-            for weight in self.over_time:
+            for weight in self._over_time:
                 weight.grad = None
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step(self._learning_rate())
