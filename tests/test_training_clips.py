@@ -3,10 +3,12 @@
 import resource
 from collections import Counter
 
+import numpy as np
 import psutil
+import pytest
 
-from training.clips import FRAMES_OF_EACH, SHARES, DrawnClips, frame_pool
-from training.world.clip import KINDS, labels
+from training.clips import FRAMES_OF_EACH, KEPT, SHARES, DrawnClips, frame_pool
+from training.world.clip import KINDS, labels, random_clip
 
 SIZE = 64
 
@@ -16,6 +18,16 @@ def test_training_clips_are_of_every_kind_as_often_as_asked_for() -> None:
     kinds = Counter(labels(clips.clip(index))["kind"] for index in range(len(clips)))
     for kind, share in zip(KINDS, SHARES, strict=True):
         assert abs(kinds[kind] / len(clips) - share) < 0.06
+
+
+def test_slow_clips_are_met_more_often() -> None:
+    rng, clips = np.random.default_rng(0), DrawnClips(3000, SIZE, seed=0)
+    ours, plain = (
+        Counter(labels(clip)["speed"] for clip in drawn)
+        for drawn in (map(clips.clip, range(3000)), (random_clip(rng, shares=SHARES) for _ in range(3000)))
+    )
+    odds = [speeds["slow"] / speeds["normal"] for speeds in (ours, plain)]
+    assert odds[0] / odds[1] == pytest.approx(1 / KEPT, rel=0.2)
 
 
 def test_a_pool_holds_few_frames_of_many_clips() -> None:
