@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.toy_training import NARROW, SIZE, make_trainer
 from training.clips import DrawnClips, frame_pool, to_pixels
 from training.heads import KINDS, TARGETS, motion_of, places_of
 from training.latents import Latents, encode
@@ -16,53 +17,26 @@ from training.networks import (
     TEXT_WIDTH,
     WIDTHS,
     Widths,
-    build_text_encoder,
     build_unet,
     build_vae,
     is_over_time,
 )
 from training.progress import LossCurve
 from training.sampling import generate, load
-from training.tokenizer import build_tokenizer
 from training.train_text_encoder import train_text_encoder
-from training.train_unet import PICTURE_STEPS, Trainer
+from training.train_unet import PICTURE_STEPS
 from training.train_vae import normalise_latents, picture_loss, train_decoder, train_vae, weights
-from training.world.captions import vocabulary
 from training.world.clip import Objects, Scenery, Thing, draw
 from training.world.motions import TRAVEL
 
-SIZE = 64
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks of the same build with a few channels."""
     torch.set_num_threads(2)
     torch.manual_seed(0)
-    monkeypatch.setitem(WIDTHS, SIZE, Widths(vae=(8, 8, 8, 8), unet=(16, 16)))
-
-
-def make_trainer() -> Trainer:
-    """A trainer whose clips all show the same noise, and whose pictures show its negative."""
-    generator = torch.Generator().manual_seed(0)
-    picture = torch.randn((LATENT_CHANNELS, 8, 8), generator=generator).half()
-    values = picture.expand(4, NUM_FRAMES, LATENT_CHANNELS, 8, 8)
-    masks = torch.zeros((4, NUM_FRAMES, 8, 8), dtype=torch.bool)
-    latents = Latents(values, masks, DrawnClips(4, SIZE, 0))
-    pictures = Latents(-values[:, :2], masks[:, :2], DrawnClips(4, SIZE, 1, 2))
-    text_encoder = build_text_encoder(build_tokenizer(vocabulary()))
-    return Trainer(
-        build_vae(SIZE).eval(),
-        text_encoder,
-        latents,
-        pictures,
-        SIZE,
-        steps=1000,
-        batch_size=2,
-        learning_rate=5e-2,
-        seed=0,
-    )
+    monkeypatch.setitem(WIDTHS, SIZE, NARROW)
 
 
 def test_training_reduces_the_loss() -> None:

@@ -10,6 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from training.team import best_size
+from training.train_unet import BATCH_SIZE
+
 
 def main() -> None:
     """Train the VAE and the text encoder unless they are there, then the UNet, then print the table."""
@@ -18,13 +21,20 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=best_size(BATCH_SIZE),
+        help="that teach the UNet together (here %(default)s)",
+    )
     args = parser.parse_args()
     where, size = ["--run", str(args.run)], ["--size", str(args.size)]
     if not (args.run / "vae").exists():
         _run("training.train_vae", *where, *size)
     if not (args.run / "text_encoder").exists():
         _run("training.train_text_encoder", *where)
-    _run("training.train_unet", *where, *size)
+    team = ["--standalone", "--nproc-per-node", str(args.processes), "-m"]
+    _run("torch.distributed.run", *team, "training.train_unet", *where, *size)
     _run("training.evaluate", str(args.run / "checkpoint"))
 
 

@@ -56,7 +56,7 @@ class Latents:
             values, masks = encode(vae, clips, device)
             torch.save({"values": values, "masks": masks}, path.with_suffix(".part"))
             path.with_suffix(".part").replace(path)
-        stored = torch.load(path, weights_only=True)
+        stored = torch.load(path, weights_only=True, mmap=True)
         return cls(stored["values"].to(device), stored["masks"].to(device), clips)
 
 

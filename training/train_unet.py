@@ -3,6 +3,8 @@
 First on single pictures, which cost a sixteenth of a clip and teach it what words look like; then on clips
 too, which teach it what moves (Ho et al., "Video Diffusion Models", 2022, train on both together). The text
 encoder goes on learning, ten times slower than the UNet.
+
+Several processes do it faster on a CPU (``training.team``), and make the same steps, but for rounding.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from training.latents import Latents
 from training.networks import NUM_FRAMES, build_scheduler, build_unet, is_over_time
 from training.optimizer import MuonAndAdamW
 from training.progress import LossCurve, save_samples
+from training.team import Team
 from training.tokenizer import build_tokenizer
 from training.world.captions import describe, vocabulary
 from training.world.clip import Clip
@@ -39,10 +42,13 @@ CAPTION_DROPOUT = 0.1
 THING_WEIGHT = 5.0
 """How much more an error counts on a thing, where the clip has no noise."""
 
-PICTURE_STEPS = 3000
+PICTURE_STEPS = 1500
 """So many steps are made of pictures alone, before the first clip."""
-PICTURE_SHARE = 0.5
-"""How often a step is made of pictures after that: it tells 64 captions, a step of clips eight."""
+PICTURE_SHARE = 0.3
+"""How often a step is made of pictures after that: it tells 128 captions, a step of clips sixteen."""
+
+BATCH_SIZE = 16
+"""Clips in a step of all processes."""
 
 HEADS_WEIGHT = 0.3
 """What the heads' error counts beside the UNet's."""
@@ -55,7 +61,7 @@ DECAY_SHARE = 0.2
 class Batch:
     """Latents float32[B, 8, F, h, w], masks float32[B, 1, F, h, w], what they show and how it is said.
 
-    F is 1 in a batch of pictures, else NUM_FRAMES.
+    F is 1 in a batch of pictures, else NUM_FRAMES. B is a process's part of the batch.
     """
 
     latents: torch.Tensor
@@ -77,7 +83,8 @@ class Trainer:
     Args:
         latents: What the steps of clips learn from.
         pictures: What the steps of pictures learn from; frames of other clips, the more the better.
-        batch_size: Clips in a step; or eight times as many pictures.
+        batch_size: Clips in a step; or eight times as many pictures. All processes together.
+        team: The processes that make the steps together.
     """
 
     def __init__(
@@ -92,11 +99,13 @@ class Trainer:
         learning_rate: float,
         seed: int,
         device: torch.device | None = None,
+        team: Team | None = None,
     ) -> None:
         torch.manual_seed(seed)
         self.vae, self.latents, self.pictures, self.size = vae, latents, pictures, size
         self.steps, self.batch_size, self.learning_rate, self.seed = steps, batch_size, learning_rate, seed
         self.device = device or torch.device("cpu")
+        self.team = team or Team()
         self.step = 0
         self.tokenizer: CLIPTokenizer = build_tokenizer(vocabulary())
         self.text_encoder = text_encoder.to(self.device)
@@ -112,12 +121,13 @@ class Trainer:
         self.optimizer = MuonAndAdamW(self.unet, beside=(self.heads,), slower=(self.text_encoder,))
 
     def train_step(self) -> float:
-        """One step of the optimizer; returns its loss."""
+        """One step of the optimizer; returns the loss of this process's part."""
         rng = np.random.default_rng([self.seed, self.step])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         batch = self._batch(rng)
-        noise = torch.randn(batch.latents.shape, generator=generator).to(self.device)
-        timesteps = self._timesteps(len(noise), generator).to(self.device)
+        count, ours = self.team.size * len(batch.clips), self.team.part
+        noise = torch.randn(count, *batch.latents.shape[1:], generator=generator)[ours].to(self.device)
+        timesteps = self._timesteps(count, generator)[ours].to(self.device)
 
         noisy = self.scheduler.add_noise(batch.latents, noise, timesteps)
         velocity = self.scheduler.get_velocity(batch.latents, noise, timesteps)
@@ -134,6 +144,7 @@ class Trainer:
         if batch.of_pictures and self.step >= PICTURE_STEPS:
             for weight in self._over_time:
                 weight.grad = None
+        self.team.average([*self.networks.parameters(), *self.heads.parameters()])
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step(self._learning_rate())
         self.ema.step(self.networks.parameters())
@@ -150,7 +161,8 @@ class Trainer:
             frames = torch.from_numpy(rng.integers(source.frames, size=(count, 1)))
         clips = [source.clip(int(index)) for index in indices]
         captions = ["" if rng.random() < CAPTION_DROPOUT else describe(clip, rng) for clip in clips]
-        return Batch(*source.batch(indices, frames), clips, captions, pictures)
+        ours = self.team.part
+        return Batch(*source.batch(indices[ours], frames[ours]), clips[ours], captions[ours], pictures)
 
     def _embed(self, captions: list[str]) -> torch.Tensor:
         tokens = self.tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt")
@@ -208,23 +220,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=33_500)
+    parser.add_argument("--steps", type=int, default=9_000)
     parser.add_argument("--clips", type=int, default=24_000, help="encoded once; and as many for pictures")
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save-every", type=float, default=300, help="seconds between two snapshots")
+    parser.add_argument("--save-every", type=float, default=600, help="seconds between two snapshots")
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     args = parser.parse_args()
-    device = choose(args.device)
+    device, team = choose(args.device), Team.join()
+    if args.batch_size % team.size:
+        parser.error(f"--batch-size {args.batch_size} cannot be parted among {team.size} processes")
     vae = AutoencoderKL.from_pretrained(args.run / "vae").to(device)
     text_encoder = CLIPTextModel.from_pretrained(args.run / "text_encoder")
+    if not team.leads:
+        team.wait()
     clips = DrawnClips(args.clips, args.size, args.seed)
     latents = Latents.cached(vae, args.run / "latents.pt", clips, device)
     of_pictures = DrawnClips(args.clips, args.size, args.seed + 1, FRAMES_OF_EACH)
     pictures = Latents.cached(vae, args.run / "pictures.pt", of_pictures, device)
+    if team.leads:
+        team.wait()
     trainer = Trainer(
         vae,
         text_encoder,
@@ -236,14 +254,20 @@ def main() -> None:
         args.learning_rate,
         args.seed,
         device,
+        team,
     )
     if (args.run / "state.pt").exists():
         trainer.restore(args.run)
     train(trainer, args.run, args.save_every)
+    team.leave()
 
 
 def train(trainer: Trainer, run: Path, save_every: float) -> None:
-    """Train to the end; on the way snapshots, samples and the loss curve."""
+    """Train to the end; on the way, where this process leads, snapshots, samples and the loss curve."""
+    if not trainer.team.leads:
+        while trainer.step < trainer.steps:
+            trainer.train_step()
+        return
     saved_at, curve = time.monotonic(), LossCurve(run / "losses.csv")
     with tqdm(total=trainer.steps, initial=trainer.step, desc="UNet") as progress:
         while trainer.step < trainer.steps:
