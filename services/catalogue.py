@@ -71,7 +71,7 @@ _ENTRIES = (
         name="demo",
         description=(
             "A small model for machines without a GPU. It knows a coloured shape that moves in front of a "
-            "simple background (two of them it mixes up in three clips of ten), and ten scenes: sunset, "
+            "simple background (two of them it mixes up in one clip of four), and ten scenes: sunset, "
             "city, coral reef, dancing shapes, rain, snow, fireworks, bouncing ball, clock, waves. A job "
             "names the words that it does not know."
         ),
