@@ -13,7 +13,7 @@ from training.sampling import STEPS, generate, load
 from training.world.clip import Scenery, draw
 
 COUNT = 16
-LEAST = {"colour": 0.85, "shape": 0.6, "motion": 0.7, "background": 0.9}
+LEAST = {"colour": 0.9, "shape": 0.75, "motion": 0.85, "background": 0.9}
 """What the checkpoint's card measured on hundreds of clips, less the chance of sixteen."""
 SCENES = {
     "sunset": "a peaceful sunset over mountain ranges",
