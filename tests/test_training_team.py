@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.run import parse_args
 
 from tests.toy_training import NARROW, SIZE, make_steps, make_trainer
+from training.__main__ import in_processes
 from training.networks import WIDTHS
 from training.team import Team, best_size
 
@@ -19,8 +21,9 @@ def distance(ours: Weights, theirs: Weights) -> float:
 
 
 def test_two_processes_end_where_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*launcher, "-m", "tests.toy_training", str(tmp_path)], check=True, timeout=120)
+    launcher = [sys.executable, "-m", "torch.distributed.run"]
+    toys = in_processes(2, "tests.toy_training", str(tmp_path))
+    subprocess.run([*launcher, *toys], check=True, timeout=120)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert distance(first, second) == 0
 
@@ -30,6 +33,13 @@ def test_two_processes_end_where_one_does(tmp_path: Path, monkeypatch: pytest.Mo
     alone = make_steps(trainer)
     # Muon makes much of what rounding leaves; half of a batch ends six tenths of the way from there.
     assert distance(first, alone) < 0.1 * distance(alone, before)
+
+
+def test_the_launcher_leaves_the_arguments_alone() -> None:
+    ours = ["--run", "runs/demo", "--size", "64"]
+    taken = parse_args(in_processes(2, "training.train_unet", *ours))
+    assert taken.nproc_per_node == "2"
+    assert [taken.training_script, *taken.training_script_args] == ["training.train_unet", *ours]
 
 
 def test_the_parts_are_the_batch() -> None:

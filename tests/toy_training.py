@@ -1,6 +1,6 @@
 """A trainer of networks with a few channels, and a few of its steps made by several processes:
 
-python -m torch.distributed.run --standalone --nproc-per-node 2 -m tests.toy_training FOLDER
+python -m torch.distributed.run --standalone --nproc-per-node 2 -m -- tests.toy_training FOLDER
 """
 
 import sys

@@ -33,9 +33,16 @@ def main() -> None:
         _run("training.train_vae", *where, *size)
     if not (args.run / "text_encoder").exists():
         _run("training.train_text_encoder", *where)
-    team = ["--standalone", "--nproc-per-node", str(args.processes), "-m"]
-    _run("torch.distributed.run", *team, "training.train_unet", *where, *size)
+    _run("torch.distributed.run", *in_processes(args.processes, "training.train_unet", *where, *size))
     _run("training.evaluate", str(args.run / "checkpoint"))
+
+
+def in_processes(count: int, module: str, *arguments: str) -> list[str]:
+    """What torch's launcher wants, to run a module in so many processes.
+
+    After ``--`` it takes no argument for a short form of one of its own, as it would ``--run``.
+    """
+    return ["--standalone", "--nproc-per-node", str(count), "-m", "--", module, *arguments]
 
 
 def _run(module: str, *arguments: str) -> None:

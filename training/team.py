@@ -1,7 +1,7 @@
 """One network taught by several processes, each of which works out its part of every batch.
 
 A second thread hardly makes a step of so small a network shorter, a second process makes it a third shorter.
-Torch's launcher starts them: python -m torch.distributed.run --nproc-per-node 2 -m training.train_unet
+Torch's launcher starts them: python -m torch.distributed.run --nproc-per-node 2 -m -- training.train_unet
 """
 
 import os
