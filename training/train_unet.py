@@ -78,12 +78,13 @@ class Trainer:
     Muon makes long steps also of gradients that say little.
 
     All chance in a step comes from the seed and the step's number; so a run that was cut off and goes on
-    from its state makes the same steps.
+    from its state makes the same steps. Every process draws it for the whole batch and keeps its part, so the
+    steps do not depend on how many there are.
 
     Args:
         latents: What the steps of clips learn from.
         pictures: What the steps of pictures learn from; frames of other clips, the more the better.
-        batch_size: Clips in a step; or eight times as many pictures. All processes together.
+        batch_size: Clips in a step of all processes; or eight times as many pictures.
         team: The processes that make the steps together.
     """
 
@@ -236,7 +237,7 @@ def main() -> None:
     vae = AutoencoderKL.from_pretrained(args.run / "vae").to(device)
     text_encoder = CLIPTextModel.from_pretrained(args.run / "text_encoder")
     if not team.leads:
-        team.wait()
+        team.wait()  # until all clips are encoded, and read them then
     clips = DrawnClips(args.clips, args.size, args.seed)
     latents = Latents.cached(vae, args.run / "latents.pt", clips, device)
     of_pictures = DrawnClips(args.clips, args.size, args.seed + 1, FRAMES_OF_EACH)
