@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from services.generation.acceleration.channels_last import use_channels_last
 from training.networks import WIDTHS, Widths, build_unet
 from training.optimizer import SLOWER_SHARE, MuonAndAdamW
 
@@ -49,6 +50,18 @@ def test_a_kernel_moves_as_far_in_every_direction(networks: Networks) -> None:
     lengths = torch.linalg.svdvals(moved)
     assert lengths.max() < 3 * lengths.min(), "unlike its gradient"
     assert moved.square().mean().sqrt() == pytest.approx(0.2 * RATE, rel=0.3), "as far as AdamW goes"
+
+
+def test_a_kernel_with_channels_innermost_moves_as_any(networks: Networks) -> None:
+    other = Networks()
+    use_channels_last(other.unet)
+    assert not other.unet.get_parameter(KERNEL).is_contiguous()
+    other.optimizer = MuonAndAdamW(other.unet, beside=(other.head,), slower=(other.text_encoder,))
+    before = networks.weight(KERNEL)
+    for each in (networks, other):
+        each.learn(seed=1)
+    apart = (networks.weight(KERNEL) - other.weight(KERNEL)).norm()
+    assert apart < 0.05 * (networks.weight(KERNEL) - before).norm(), "but for rounding in bfloat16"
 
 
 def test_all_else_moves_as_adamw_has_it(networks: Networks) -> None:

@@ -21,7 +21,7 @@ class MuonAndAdamW:
     """Muon for a network's kernels and linear layers; AdamW for its other weights and the networks beside it.
 
     Torch's Muon takes matrices alone. So a kernel of shape [outputs, inputs, ...] is lent to it as the matrix
-    [outputs, inputs · ...] over the same memory.
+    [outputs, inputs · ...] over the same memory; its columns in another order, where channels are innermost.
 
     Args:
         beside: Networks that learn at the same rate, by AdamW.
@@ -34,7 +34,7 @@ class MuonAndAdamW:
         kernels = dict(_kernels(network))
         others = [weight for name, weight in network.named_parameters() if name not in kernels]
         self._kernels = list(kernels.values())
-        self._matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in self._kernels]
+        self._matrices = [nn.Parameter(_as_matrix(kernel.detach(), kernel)) for kernel in self._kernels]
         self._muon = torch.optim.Muon(self._matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
         self._adamw = torch.optim.AdamW(
             [
@@ -48,7 +48,7 @@ class MuonAndAdamW:
     def step(self, learning_rate: float) -> None:
         """Change all weights by their gradients, and forget these."""
         for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
-            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
+            matrix.grad = None if kernel.grad is None else _as_matrix(kernel.grad, kernel)
             kernel.grad = None
         for group in self._adamw.param_groups:
             group["lr"] = group["share"] * learning_rate
@@ -72,3 +72,9 @@ def _kernels(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     for name, weight in network.named_parameters():
         if weight.ndim >= 2 and not name.startswith(_ENDS):
             yield name, weight
+
+
+def _as_matrix(values: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    """A kernel's values, or its gradient's, a row for each output, in the order in which the kernel lies."""
+    innermost = not kernel.is_contiguous()
+    return (values.movedim(1, -1) if innermost else values).flatten(1)

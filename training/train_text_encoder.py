@@ -7,16 +7,20 @@ The UNet then finds what it needs in most of the tokens it attends to.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.devices import choose
 from training.networks import TEXT_WIDTH, build_text_encoder
+from training.teaching import teach
+from training.team import Team
 from training.tokenizer import build_tokenizer
 from training.world.captions import describe, vocabulary
 from training.world.clip import ATTRIBUTES, labels, random_clip
@@ -53,52 +57,81 @@ def random_batch(
     return tokens, targets
 
 
-def train_text_encoder(
-    steps: int, batch_size: int, learning_rate: float, seed: int, device: torch.device | None = None
-) -> tuple[CLIPTextModel, dict[str, float]]:
-    """Returns the encoder, and for each attribute the share of held-out captions that it reads right."""
-    device = device or torch.device("cpu")
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    tokenizer = build_tokenizer(vocabulary())
-    namer = Namer(build_text_encoder(tokenizer)).to(device).train()
-    optimizer = torch.optim.AdamW(namer.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
-    for _ in (progress := tqdm(range(steps), desc="text encoder")):
-        tokens, targets = random_batch(tokenizer, batch_size, rng)
-        logits = namer(tokens.to(device))
-        rows, positions = torch.nonzero(tokens == tokenizer.eos_token_id, as_tuple=True)
+class Reader:
+    """A namer that learns to read: by AdamW, its learning rate up in a tenth of the steps and down again."""
+
+    def __init__(
+        self,
+        steps: int,
+        batch_size: int,
+        learning_rate: float,
+        seed: int,
+        device: torch.device | None = None,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.step, self.steps, self.batch_size, self.seed = 0, steps, batch_size, seed
+        self.device, self.team = device or torch.device("cpu"), Team()
+        self.tokenizer = build_tokenizer(vocabulary())
+        self.namer = Namer(build_text_encoder(self.tokenizer)).to(self.device).train()
+        self.optimizer = torch.optim.AdamW(self.namer.parameters(), lr=learning_rate)
+        self.schedule = OneCycleLR(self.optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+
+    def train_step(self) -> float:
+        """One step of the optimizer; returns the loss."""
+        rng = np.random.default_rng([self.seed, self.step])
+        tokens, targets = random_batch(self.tokenizer, self.batch_size, rng)
+        logits = self.namer(tokens.to(self.device))
+        rows, positions = torch.nonzero(tokens == self.tokenizer.eos_token_id, as_tuple=True)
         losses = [
-            F.cross_entropy(logits[name][rows, positions], targets[name][rows].to(device))
+            F.cross_entropy(logits[name][rows, positions], targets[name][rows].to(self.device))
             for name in ATTRIBUTES
         ]
         loss = torch.stack(losses).mean()
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        progress.set_postfix(loss=f"{loss.item():.4f}")
-    accuracy = read_right(namer, tokenizer, seed, device)
-    return namer.encoder.eval().cpu(), accuracy
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        return loss.item()
 
+    @torch.no_grad()
+    def read_right(self, count: int = 1000) -> dict[str, float]:
+        """The share of held-out captions whose last position names each attribute right, and all of them."""
+        rng = np.random.default_rng([self.seed, self.steps])
+        tokens, targets = random_batch(self.tokenizer, count, rng, held_out=True)
+        parts = [self.namer(part.to(self.device)) for part in torch.split(tokens, 100)]
+        right = {
+            name: torch.cat([part[name][:, -1].argmax(-1).cpu() for part in parts]) == targets[name]
+            for name in ATTRIBUTES
+        }
+        shares = {name: hits.float().mean().item() for name, hits in right.items()}
+        return shares | {"all": torch.stack(list(right.values())).all(0).float().mean().item()}
 
-@torch.no_grad()
-def read_right(
-    namer: Namer, tokenizer: CLIPTokenizer, seed: int, device: torch.device, count: int = 1000
-) -> dict[str, float]:
-    """The share of held-out captions whose last position names each attribute right, and all of them."""
-    tokens, targets = random_batch(tokenizer, count, np.random.default_rng([seed, 1]), held_out=True)
-    parts = [namer(part.to(device)) for part in torch.split(tokens, 100)]
-    right = {
-        name: torch.cat([part[name][:, -1].argmax(-1).cpu() for part in parts]) == targets[name]
-        for name in ATTRIBUTES
-    }
-    shares = {name: hits.float().mean().item() for name, hits in right.items()}
-    return shares | {"all": torch.stack(list(right.values())).all(0).float().mean().item()}
+    def state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` goes on from."""
+        state = {"step": self.step, "namer": self.namer.state_dict()}
+        return state | {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        self.step = state["step"]
+        self.namer.load_state_dict(state["namer"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def show(self, run: Path, sample: Path) -> None:
+        """Write what it reads right; and, after the last step, the text encoder."""
+        shares = self.read_right()
+        lines = [f"{name:12} {share:.1%}" for name, share in shares.items()]
+        text = "read right of 1,000 held-out captions:\n  " + "\n  ".join(lines)
+        sample.with_suffix(".txt").write_text(text + "\n")
+        if self.step == self.steps:
+            self.namer.encoder.save_pretrained(run / "text_encoder")
+            tqdm.write(text)
 
 
 def main() -> None:
-    """Train and save to runs/demo/text_encoder."""
+    """Train to runs/demo/text_encoder; a run that was cut off goes on."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -107,15 +140,11 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=float, default=60, help="seconds between two snapshots")
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     args = parser.parse_args()
-    encoder, accuracy = train_text_encoder(
-        args.steps, args.batch_size, args.learning_rate, args.seed, choose(args.device)
-    )
-    encoder.save_pretrained(args.run / "text_encoder")
-    print("read right of 1,000 held-out captions:")
-    for name, share in accuracy.items():
-        print(f"  {name:12} {share:.1%}")
+    reader = Reader(args.steps, args.batch_size, args.learning_rate, args.seed, choose(args.device))
+    teach(reader, args.run, "text_encoder", args.save_every)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ Several processes do it faster on a CPU (``training.team``), and make the same s
 """
 
 import argparse
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler
 from diffusers.training_utils import EMAModel
 from torch import nn
-from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from services.generation.acceleration.calls import UNetCall
@@ -30,7 +29,8 @@ from training.heads import Heads
 from training.latents import Latents
 from training.networks import NUM_FRAMES, build_scheduler, build_unet, is_over_time
 from training.optimizer import MuonAndAdamW
-from training.progress import LossCurve, save_samples
+from training.progress import save_samples
+from training.teaching import teach
 from training.team import Team
 from training.tokenizer import build_tokenizer
 from training.world.captions import describe, vocabulary
@@ -194,26 +194,27 @@ class Trainer:
         decay = (self.steps - self.step) / (DECAY_SHARE * self.steps)
         return self.learning_rate * min(1.0, (self.step + 1) / 100, max(decay, 0.01))
 
-    def save(self, run: Path) -> None:
-        """Write state.pt, to go on from, and the moving average as a complete checkpoint."""
+    def state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` goes on from."""
         state = {"step": self.step, "ema": self.ema.state_dict()}
         state |= {"networks": self.networks.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state |= {"heads": self.heads.state_dict()}
-        torch.save(state, run / "state.part")
-        (run / "state.part").replace(run / "state.pt")
-        self.ema.store(self.networks.parameters())
-        self.ema.copy_to(self.networks.parameters())
-        save_checkpoint(run / "checkpoint", self.vae, self.tokenizer, self.text_encoder, self.unet)
-        self.ema.restore(self.networks.parameters())
+        return state | {"heads": self.heads.state_dict()}
 
-    def restore(self, run: Path) -> None:
-        """Go on from state.pt."""
-        state = torch.load(run / "state.pt", weights_only=True, map_location=self.device)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
         self.step = state["step"]
         self.networks.load_state_dict(state["networks"])
         self.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema.load_state_dict(state["ema"])
+
+    def show(self, run: Path, sample: Path) -> None:
+        """Write the moving average as a complete checkpoint, and a sheet of what it makes."""
+        self.ema.store(self.networks.parameters())
+        self.ema.copy_to(self.networks.parameters())
+        save_checkpoint(run / "checkpoint", self.vae, self.tokenizer, self.text_encoder, self.unet)
+        self.ema.restore(self.networks.parameters())
+        save_samples(run / "checkpoint", sample.with_suffix(".png"))
 
 
 def main() -> None:
@@ -257,32 +258,8 @@ def main() -> None:
         device,
         team,
     )
-    if (args.run / "state.pt").exists():
-        trainer.restore(args.run)
-    train(trainer, args.run, args.save_every)
+    teach(trainer, args.run, "unet", args.save_every)
     team.leave()
-
-
-def train(trainer: Trainer, run: Path, save_every: float) -> None:
-    """Train to the end; on the way, where this process leads, snapshots, samples and the loss curve."""
-    if not trainer.team.leads:
-        while trainer.step < trainer.steps:
-            trainer.train_step()
-        return
-    saved_at, curve = time.monotonic(), LossCurve(run / "losses.csv")
-    with tqdm(total=trainer.steps, initial=trainer.step, desc="UNet") as progress:
-        while trainer.step < trainer.steps:
-            mean = curve.add(trainer.step, trainer.train_step())
-            progress.update()
-            progress.set_postfix(loss=f"{mean:.4f}", refresh=False)
-            if time.monotonic() - saved_at > save_every:
-                trainer.save(run)
-                curve.draw(run / "losses.png")
-                save_samples(run / "checkpoint", run / "samples" / f"{trainer.step:06}.png")
-                saved_at = time.monotonic()
-    trainer.save(run)
-    curve.draw(run / "losses.png")
-    save_samples(run / "checkpoint", run / "samples" / f"{trainer.step:06}.png")
 
 
 if __name__ == "__main__":

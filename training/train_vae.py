@@ -6,27 +6,28 @@ a UNet sees nothing but latents: python -m training.train_vae --start checkpoint
 
 import argparse
 import math
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
+from services.generation.acceleration.channels_last import use_channels_last
 from training.clips import Drawn, frame_pool, to_pixels
 from training.devices import choose, mixed_precision
 from training.latents import restore
 from training.networks import LATENT_CHANNELS, build_vae
 from training.optimizer import MuonAndAdamW
+from training.teaching import teach
+from training.team import Team
+from training.vae_loss import picture_loss, vae_loss
 
-KL_WEIGHT = 1e-5
-EDGE_WEIGHT = 1.0
-THING_WEIGHT = 10.0
-SCENERY_WEIGHT = 3.0
 LATENT_NOISE = 0.1
 """Noise on the latents that the decoder learns from, of deviation 1: a UNet's are never quite a picture's."""
 DECAY_SHARE = 0.6
@@ -35,45 +36,126 @@ POOL = 48_000
 """Pictures that are drawn once and trained on again and again."""
 
 
-def edges(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Differences between neighbouring columns and rows."""
-    return pixels[..., :, 1:] - pixels[..., :, :-1], pixels[..., 1:, :] - pixels[..., :-1, :]
+class _Learner:
+    """What learns from a pool of pictures.
 
-
-def weights(masks: torch.Tensor) -> torch.Tensor:
-    """How much each pixel counts: float32[B, 1, H, W] for masks bool[B, H, W].
-
-    A thing, under a tenth of the picture, weighs as much as its background: else its colour is learnt last.
-    In a scenery, where every place is of interest, all count a little more than a plain background does.
+    Args:
+        vae: Learns as it is, on the device. Its kernels' channels are laid out innermost: that has a CPU
+            make a step in three fifths of the time.
+        batch_size: Pictures in a step.
     """
-    things = F.max_pool2d(masks[:, None].float(), 3, stride=1, padding=1)
-    has_things = things.amax(dim=(1, 2, 3), keepdim=True)
-    return has_things * (1 + (THING_WEIGHT - 1) * things) + (1 - has_things) * SCENERY_WEIGHT
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        pool: Drawn,
+        steps: int,
+        batch_size: int,
+        learning_rate: float = 8e-4,
+        seed: int = 0,
+        device: torch.device | None = None,
+    ) -> None:
+        self.step, self.steps, self.batch_size = 0, steps, batch_size
+        self.learning_rate, self.seed = learning_rate, seed
+        self.device, self.team = device or torch.device("cpu"), Team()
+        self.vae, self.pool = vae.to(self.device), pool
+        use_channels_last(self.vae)
+
+    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """A step's pixels and masks, as the loss takes them; and torch's seed is the step's."""
+        rng = np.random.default_rng([self.seed, self.step])
+        torch.manual_seed(int(rng.integers(2**62)))
+        chosen = torch.from_numpy(rng.integers(len(self.pool[0]), size=self.batch_size))
+        frames, masks = (part[chosen].to(self.device) for part in self.pool)
+        return to_pixels(frames), masks
 
 
-def picture_loss(
-    decoded: torch.Tensor, pixels: torch.Tensor, masks: torch.Tensor
-) -> tuple[torch.Tensor, float]:
-    """How far decoded pictures are from the pixels that they should be, and the plain L1 part of it.
+class WholeVae(_Learner):
+    """Encoder and decoder learn, by AdamW; the learning rate falls as a cosine does."""
 
-    L1 and squared error on pixels, and squared error on their differences (for sharp edges).
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.optimizer = torch.optim.AdamW(self.vae.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
+
+    def train_step(self) -> float:
+        """One step of the optimizer; returns the loss."""
+        pixels, masks = self._batch()
+        with mixed_precision(self.device, on_cpu=True):
+            loss = vae_loss(self.vae, pixels, masks)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
+        warmup, decay = min(1.0, (self.step + 1) / 50), 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate * warmup * max(decay, 0.02)
+        self.optimizer.step()
+        self.step += 1
+        return loss.item()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` goes on from."""
+        return {"step": self.step, "vae": self.vae.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        self.step = state["step"]
+        self.vae.load_state_dict(state["vae"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def show(self, run: Path, sample: Path) -> None:
+        """Write a sheet of what goes through the VAE."""
+        save_reconstructions(self.vae, sample.with_suffix(".png"))
+
+
+class Decoder(_Learner):
+    """The decoder learns alone, by Muon; in the end it has its mean weights.
+
+    The encoder stays as it is, and so does every latent.
     """
-    weight = weights(masks)
-    l1 = (weight * (decoded - pixels).abs()).mean()
-    squared = (weight * (decoded - pixels).square()).mean()
-    edge = sum(F.mse_loss(ours, theirs) for ours, theirs in zip(edges(decoded), edges(pixels), strict=True))
-    return l1 + squared + EDGE_WEIGHT * edge, l1.item()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.vae.requires_grad_(False)
+        decoder, before_it = self.vae.decoder, self.vae.post_quant_conv
+        self.learning = nn.ModuleList([decoder, before_it]).requires_grad_(True)
+        self.ema = EMAModel(self.learning.parameters(), decay=0.998, use_ema_warmup=True, power=3 / 4)
+        self.optimizer = MuonAndAdamW(decoder, beside=(before_it,))
 
-def vae_loss(vae: AutoencoderKL, pixels: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """The loss to minimise, and its plain L1 part.
+    def train_step(self) -> float:
+        """One step of the optimizer; returns the loss."""
+        pixels, masks = self._batch()
+        with mixed_precision(self.device, on_cpu=True):
+            latents = self.vae.encode(pixels).latent_dist.mean
+            strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, device=self.device)
+            decoded = self.vae.decode(latents + strength * torch.randn_like(latents)).sample
+            loss = picture_loss(decoded, pixels, masks)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.learning.parameters(), 1.0)
+        decay = (1 - self.step / self.steps) / DECAY_SHARE
+        self.optimizer.step(self.learning_rate * min(1.0, (self.step + 1) / 50, decay))
+        self.ema.step(self.learning.parameters())
+        self.step += 1
+        return loss.item()
 
-    The pictures' loss, and a KL term just strong enough to keep the latents smooth (Kingma and Welling, 2014;
-    Rombach et al., 2022).
-    """
-    posterior = vae.encode(pixels).latent_dist
-    loss, l1 = picture_loss(vae.decode(posterior.sample()).sample, pixels, masks)
-    return loss + KL_WEIGHT * posterior.kl().mean(), l1
+    def state_dict(self) -> dict[str, Any]:
+        """What ``load_state_dict`` goes on from."""
+        state = {"step": self.step, "vae": self.vae.state_dict(), "ema": self.ema.state_dict()}
+        return state | {"optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from ``state_dict``."""
+        self.step = state["step"]
+        self.vae.load_state_dict(state["vae"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def show(self, run: Path, sample: Path) -> None:
+        """Write a sheet of what goes through the VAE with the mean weights; after the last step, this VAE."""
+        vae = deepcopy(self.vae)
+        self.ema.copy_to([*vae.decoder.parameters(), *vae.post_quant_conv.parameters()])
+        error = save_reconstructions(vae, sample.with_suffix(".png"))
+        if self.step == self.steps:
+            vae.to(memory_format=torch.contiguous_format).save_pretrained(run / "vae")
+            tqdm.write(f"mean error of the VAE: {error:.2f} of 255")
 
 
 @torch.no_grad()
@@ -92,82 +174,10 @@ def normalise_latents(vae: AutoencoderKL, pixels: torch.Tensor) -> None:
     to_latents.bias[LATENT_CHANNELS:] -= 2 * deviation.log()
 
 
-def train_vae(
-    vae: AutoencoderKL,
-    pool: Drawn,
-    steps: int,
-    batch_size: int,
-    learning_rate: float = 8e-4,
-    seed: int = 0,
-    device: torch.device | None = None,
-) -> AutoencoderKL:
-    """Train for a number of steps on drawn pictures; returns the same VAE, its latents normalised."""
-    device = device or torch.device("cpu")
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    vae = vae.to(device).train()
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    for step in (progress := tqdm(range(steps), desc="VAE")):
-        warmup, decay = min(1.0, (step + 1) / 50), 0.5 * (1 + math.cos(math.pi * step / steps))
-        optimizer.param_groups[0]["lr"] = learning_rate * warmup * max(decay, 0.02)
-        chosen = torch.from_numpy(rng.integers(len(pool[0]), size=batch_size))
-        frames, masks = (part[chosen].to(device) for part in pool)
-        with mixed_precision(device, on_cpu=True):
-            loss, l1 = vae_loss(vae, to_pixels(frames), masks)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        if step % 20 == 0:
-            progress.set_postfix(loss=f"{loss.item():.4f}", l1=f"{l1:.4f}")
-    vae.eval()
-    normalise_latents(vae, to_pixels(pool[0][:: max(1, len(pool[0]) // 512)]).to(device))
-    return vae
-
-
-def train_decoder(
-    vae: AutoencoderKL,
-    pool: Drawn,
-    steps: int,
-    batch_size: int,
-    learning_rate: float = 8e-4,
-    seed: int = 0,
-    device: torch.device | None = None,
-) -> AutoencoderKL:
-    """Let the decoder alone go on for a number of steps; returns the same VAE, with its mean weights.
-
-    The encoder stays as it is, and so does every latent.
-    """
-    device = device or torch.device("cpu")
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    vae = vae.to(device).eval().requires_grad_(False)
-    learning = nn.ModuleList([vae.decoder, vae.post_quant_conv]).requires_grad_(True)
-    ema = EMAModel(learning.parameters(), decay=0.998, use_ema_warmup=True, power=3 / 4)
-    optimizer = MuonAndAdamW(vae.decoder, beside=(vae.post_quant_conv,))
-    for step in (progress := tqdm(range(steps), desc="decoder")):
-        chosen = torch.from_numpy(rng.integers(len(pool[0]), size=batch_size))
-        frames, masks = (part[chosen].to(device) for part in pool)
-        pixels = to_pixels(frames)
-        with mixed_precision(device, on_cpu=True):
-            latents = vae.encode(pixels).latent_dist.mean
-            strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, device=device)
-            decoded = vae.decode(latents + strength * torch.randn_like(latents)).sample
-            loss, l1 = picture_loss(decoded, pixels, masks)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learning.parameters(), 1.0)
-        decay = (1 - step / steps) / DECAY_SHARE
-        optimizer.step(learning_rate * min(1.0, (step + 1) / 50, decay))
-        ema.step(learning.parameters())
-        if step % 20 == 0:
-            progress.set_postfix(loss=f"{loss.item():.4f}", l1=f"{l1:.4f}")
-    ema.copy_to(learning.parameters())
-    return vae
-
-
-def save_reconstructions(vae: AutoencoderKL, size: int, path: Path) -> float:
+@torch.no_grad()
+def save_reconstructions(vae: AutoencoderKL, path: Path) -> float:
     """Save pictures above what the VAE makes of them; returns the mean error in 0..255."""
-    frames, _ = frame_pool(size, 64, seed=1, workers=0)
+    frames, _ = frame_pool(vae.config.sample_size, 64, seed=1, workers=0)
     restored = restore(vae, frames)
     rows = [
         torch.cat(list(pictures[start : start + 16]), dim=1)
@@ -179,7 +189,7 @@ def save_reconstructions(vae: AutoencoderKL, size: int, path: Path) -> float:
 
 
 def main() -> None:
-    """Train and save to runs/demo/vae."""
+    """Train to runs/demo/vae; a run that was cut off goes on."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -189,20 +199,21 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=float, default=120, help="seconds between two snapshots")
     parser.add_argument("--start", type=Path, help="folder of a VAE to go on from")
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     args = parser.parse_args()
-    args.run.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(args.seed)
     vae = build_vae(args.size)
     if args.start:
         vae = AutoencoderKL.from_pretrained(args.start, torch_dtype=torch.float32)
     pool, device = frame_pool(args.size, POOL, args.seed), choose(args.device)
     if args.steps:
-        vae = train_vae(vae, pool, args.steps, args.batch_size, seed=args.seed, device=device)
-    vae = train_decoder(vae, pool, args.decoder_steps, args.batch_size, seed=args.seed, device=device)
-    vae.save_pretrained(args.run / "vae")
-    error = save_reconstructions(vae, args.size, args.run / "vae.png")
-    print(f"mean error {error:.2f} of 255; pictures in {args.run / 'vae.png'}")
+        whole = WholeVae(vae, pool, args.steps, args.batch_size, seed=args.seed, device=device)
+        teach(whole, args.run, "vae", args.save_every)
+        normalise_latents(vae, to_pixels(pool[0][:: max(1, len(pool[0]) // 512)]).to(device))
+    decoder = Decoder(vae, pool, args.decoder_steps, args.batch_size, seed=args.seed, device=device)
+    teach(decoder, args.run, "decoder", args.save_every)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,117 @@
+"""Whatever is taught goes on from where it was cut off, as if it had not been, and shows how far it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from transformers import CLIPTextModel
+
+from tests.toy_training import NARROW, SIZE, make_trainer
+from training.clips import frame_pool
+from training.networks import WIDTHS, build_vae
+from training.progress import LossCurve
+from training.teaching import Learner, teach
+from training.train_text_encoder import Reader
+from training.train_vae import Decoder, WholeVae
+
+STEPS = 4
+
+
+def make_unet() -> Learner:
+    trainer = make_trainer()
+    trainer.steps = STEPS
+    return trainer
+
+
+def make_reader() -> Learner:
+    return Reader(STEPS, batch_size=2, learning_rate=1e-3, seed=0)
+
+
+def make_whole_vae() -> Learner:
+    torch.manual_seed(0)
+    return WholeVae(build_vae(SIZE), frame_pool(SIZE, 8, seed=0, workers=0), STEPS, batch_size=2)
+
+
+def make_decoder() -> Learner:
+    torch.manual_seed(0)
+    return Decoder(build_vae(SIZE), frame_pool(SIZE, 8, seed=0, workers=0), STEPS, batch_size=2)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(2)
+    monkeypatch.setitem(WIDTHS, SIZE, NARROW)
+
+
+class CutOff(Exception):
+    """What ends a run in the middle."""
+
+
+def record(learner: Learner, until: int = STEPS) -> list[float]:
+    """The losses of the steps that it will make, as they come; the step after ``until`` cuts it off."""
+    losses: list[float] = []
+    train_step = learner.train_step
+
+    def recorded() -> float:
+        if learner.step == until:
+            raise CutOff
+        losses.append(train_step())
+        return losses[-1]
+
+    learner.train_step = recorded  # type: ignore[method-assign]
+    return losses
+
+
+@pytest.mark.parametrize("make", [make_unet, make_reader, make_whole_vae, make_decoder])
+def test_a_run_that_was_cut_off_makes_the_same_steps(make: Callable[[], Learner], tmp_path: Path) -> None:
+    whole = make()
+    expected = [whole.train_step() for _ in range(STEPS)]
+    cut_off = make()
+    record(cut_off, until=2)
+    with pytest.raises(CutOff):
+        teach(cut_off, tmp_path, "toy", save_every=0)
+    other = make()
+    losses = record(other)
+    teach(other, tmp_path, "toy")
+    assert losses == pytest.approx(expected[2:], rel=1e-3)
+    assert torch.load(tmp_path / "toy.pt", weights_only=True)["step"] == STEPS
+    samples = list((tmp_path / "samples").iterdir())
+    assert {file.stem for file in samples} == {"toy-000001", "toy-000002", "toy-000004"}
+    assert all(file.stat().st_size for file in samples)
+
+
+def test_a_finished_run_makes_no_step(tmp_path: Path) -> None:
+    for _ in range(2):
+        reader = make_reader()
+        teach(reader, tmp_path, "toy")
+        assert reader.step == STEPS
+    assert len(list((tmp_path / "samples").iterdir())) == 1
+
+
+def test_what_is_needed_next_is_there_in_the_end(tmp_path: Path) -> None:
+    teach(make_decoder(), tmp_path, "decoder")
+    teach(make_reader(), tmp_path, "text_encoder")
+    assert AutoencoderKL.from_pretrained(tmp_path / "vae").config.sample_size == SIZE
+    assert CLIPTextModel.from_pretrained(tmp_path / "text_encoder")
+
+
+def test_the_loss_curve_is_written_and_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "losses.csv"
+    curve = LossCurve(path, every=2)
+    curve.draw()
+    assert not path.with_suffix(".png").exists()
+    assert [curve.add(loss) for loss in (1.0, 3.0, 5.0, 7.0)] == [1.0, 2.0, 4.0, 6.0]
+    assert path.read_text() == "2,2.00000\n4,6.00000\n"
+    curve.draw()
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_loss_curve_forgets_steps_that_are_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "losses.csv"
+    path.write_text("2,2.00000\n4,6.00000\n6,9.00000\n")
+    curve = LossCurve(path, step=4, every=2)
+    curve.add(1.0)
+    curve.add(1.0)
+    assert path.read_text() == "2,2.00000\n4,6.00000\n6,1.00000\n"
