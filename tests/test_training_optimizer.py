@@ -8,7 +8,7 @@ from torch import nn
 
 from services.generation.acceleration.channels_last import use_channels_last
 from training.networks import WIDTHS, Widths, build_unet
-from training.optimizer import SLOWER_SHARE, MuonAndAdamW
+from training.optimizer import MOMENTUM, SLOWER_SHARE, WEIGHT_DECAY, Muon, MuonAndAdamW
 
 RATE = 1e-3
 KERNEL = "mid_block.resnets.0.conv1.weight"
@@ -50,6 +50,37 @@ def test_a_kernel_moves_as_far_in_every_direction(networks: Networks) -> None:
     lengths = torch.linalg.svdvals(moved)
     assert lengths.max() < 3 * lengths.min(), "unlike its gradient"
     assert moved.square().mean().sqrt() == pytest.approx(0.2 * RATE, rel=0.3), "as far as AdamW goes"
+
+
+def test_muon_makes_the_steps_of_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    shapes = [(4, 4), (3, 40), (40, 3)]
+    start = [torch.randn(shape) for shape in shapes]
+    gradients = [[torch.randn(shape) for shape in shapes] for _ in range(3)]
+    theirs = [nn.Parameter(matrix.clone()) for matrix in start]
+    reference = torch.optim.Muon(theirs, RATE, WEIGHT_DECAY, MOMENTUM, adjust_lr_fn="match_rms_adamw")
+    for in_bfloat16 in (True, False):
+        monkeypatch.setattr("training.optimizer.has_bfloat16", lambda answer=in_bfloat16: answer)
+        ours = [nn.Parameter(matrix.clone()) for matrix in start]
+        optimizer = Muon(ours)
+        optimizer.param_groups[0]["lr"] = RATE
+        for step in gradients:
+            for matrix, other, gradient in zip(ours, theirs, step, strict=True):
+                matrix.grad, other.grad = gradient.clone(), gradient.clone()
+            optimizer.step()
+            if in_bfloat16:
+                reference.step()
+        for matrix, other, before in zip(ours, theirs, start, strict=True):
+            rounding = 1e-6 if in_bfloat16 else 0.05
+            assert (matrix - other).norm() <= rounding * (other - before).norm()
+
+
+def test_what_has_no_gradient_stays() -> None:
+    matrix = nn.Parameter(torch.eye(3))
+    optimizer = Muon([matrix])
+    optimizer.param_groups[0]["lr"] = RATE
+    optimizer.step()
+    assert matrix.equal(torch.eye(3))
 
 
 def test_a_kernel_with_channels_innermost_moves_as_any(networks: Networks) -> None:
