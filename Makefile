@@ -12,7 +12,7 @@ run: $(VENV)/.service
 	@exec $(BIN)/python -m app
 
 test: $(VENV)/.development
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(VENV)/.development
 	$(BIN)/python -m tests.chaos --server nx-27017 $(ARGS)

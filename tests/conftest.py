@@ -23,6 +23,28 @@ OUTSIDE_URI = os.environ.get("MONGO_URI")
 SERVERS = ["outside"] if OUTSIDE_URI else ["nx-27017", "secantus"]
 START_SECONDS = 30.0
 
+LONGEST = (
+    "test_service",
+    "test_compiling",
+    "test_postman",
+    "test_demo_checkpoint",
+    "test_loading",
+    "test_page",
+    "test_training_networks",
+    "test_broken_parts",
+    "test_chaos",
+    "test_page_for_all",
+    "test_equality_gate",
+    "test_openapi",
+    "test_training_teaching",
+    "test_compiled_service",
+    "test_training_team",
+    "test_cli",
+    "test_rolling_restart",
+    "test_benchmarks",
+)
+"""Files that take a minute or so, the longest first: begun last, one would run on alone in the end."""
+
 
 def pytest_configure() -> None:
     """A suite that a shell runs in the background ignores SIGINT, and so would all that it starts."""
@@ -30,6 +52,17 @@ def pytest_configure() -> None:
     # Torch's threads, here and in what is started here: all test processes together use each core once.
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests of a service wait half of their time for it."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, else as they come."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from tests.running_service import RunningService, running_service
 
-LONG = {"num_inference_steps": 24}
+LONG = {"num_inference_steps": 12}
 
 
 @pytest.fixture(scope="module")
