@@ -35,7 +35,6 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(2)
     torch.manual_seed(0)
     monkeypatch.setitem(WIDTHS, SIZE, NARROW)
 

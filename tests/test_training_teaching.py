@@ -41,7 +41,6 @@ def make_decoder() -> Learner:
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(2)
     monkeypatch.setitem(WIDTHS, SIZE, NARROW)
     monkeypatch.setattr("training.progress.PROMPTS", ("a red circle",))
 

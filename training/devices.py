@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager
 import torch
 
 from services.generation.memory import has_bfloat16
+from services.generation.threads import fit_threads
 
 
 def choose(name: str) -> torch.device:
-    """``auto`` takes CUDA where there is one."""
+    """``auto`` takes CUDA where there is one; a CPU computes with a thread for each core that may be used."""
+    fit_threads()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

@@ -207,7 +207,7 @@ def main() -> None:
     vae = build_vae(args.size)
     if args.start:
         vae = AutoencoderKL.from_pretrained(args.start, torch_dtype=torch.float32)
-    pool, device = frame_pool(args.size, POOL, args.seed), choose(args.device)
+    device, pool = choose(args.device), frame_pool(args.size, POOL, args.seed)
     if args.steps:
         whole = WholeVae(vae, pool, args.steps, args.batch_size, seed=args.seed, device=device)
         teach(whole, args.run, "vae", args.save_every)
