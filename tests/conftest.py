@@ -46,9 +46,11 @@ LONGEST = (
 """Files that take a minute or so, the longest first: begun last, one would run on alone in the end."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A suite that a shell runs in the background ignores SIGINT, and so would all that it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("numprocesses", default=None):
+        return  # This process runs no tests, and those that it starts inherit its environment.
     # Torch's threads, here and in what is started here: all test processes together use each core once.
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
