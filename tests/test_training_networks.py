@@ -37,6 +37,7 @@ CPU = torch.device("cpu")
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     monkeypatch.setitem(WIDTHS, SIZE, NARROW)
+    monkeypatch.setattr("training.train_text_encoder.HELD_OUT", 200)
 
 
 def make_all_steps(learner: Learner) -> None:

@@ -43,6 +43,7 @@ def make_decoder() -> Learner:
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(WIDTHS, SIZE, NARROW)
     monkeypatch.setattr("training.progress.PROMPTS", ("a red circle",))
+    monkeypatch.setattr("training.train_text_encoder.HELD_OUT", 20)
 
 
 class CutOff(Exception):

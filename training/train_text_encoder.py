@@ -25,6 +25,9 @@ from training.tokenizer import build_tokenizer
 from training.world.captions import describe, vocabulary
 from training.world.clip import ATTRIBUTES, labels, random_clip
 
+HELD_OUT = 1000
+"""Captions that it never meets in training, to see what it reads right."""
+
 
 class Namer(nn.Module):
     """A text encoder with a linear head for each attribute; the heads are thrown away after training."""
@@ -95,10 +98,10 @@ class Reader:
         return loss.item()
 
     @torch.no_grad()
-    def read_right(self, count: int = 1000) -> dict[str, float]:
+    def read_right(self) -> dict[str, float]:
         """The share of held-out captions whose last position names each attribute right, and all of them."""
         rng = np.random.default_rng([self.seed, self.steps])
-        tokens, targets = random_batch(self.tokenizer, count, rng, held_out=True)
+        tokens, targets = random_batch(self.tokenizer, HELD_OUT, rng, held_out=True)
         parts = [self.namer(part.to(self.device)) for part in torch.split(tokens, 100)]
         right = {
             name: torch.cat([part[name][:, -1].argmax(-1).cpu() for part in parts]) == targets[name]
@@ -123,7 +126,7 @@ class Reader:
         """Write what it reads right; and, after the last step, the text encoder."""
         shares = self.read_right()
         lines = [f"{name:12} {share:.1%}" for name, share in shares.items()]
-        text = "read right of 1,000 held-out captions:\n  " + "\n  ".join(lines)
+        text = f"read right of {HELD_OUT:,} held-out captions:\n  " + "\n  ".join(lines)
         sample.with_suffix(".txt").write_text(text + "\n")
         if self.step == self.steps:
             self.namer.encoder.save_pretrained(run / "text_encoder")
