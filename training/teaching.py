@@ -8,7 +8,6 @@ import torch
 from tqdm import tqdm
 
 from training.progress import LossCurve
-from training.team import Team
 
 
 class Learner(Protocol):
@@ -21,13 +20,11 @@ class Learner(Protocol):
         step: Steps made.
         steps: Steps to make in all.
         device: Where it computes.
-        team: The processes that make the steps together.
     """
 
     step: int
     steps: int
     device: torch.device
-    team: Team
 
     def train_step(self) -> float:
         """Make one step; returns the loss."""
@@ -42,17 +39,17 @@ class Learner(Protocol):
         """Write to the run's folder what can be used already, and beside ``sample`` what it can do."""
 
 
-def teach(learner: Learner, run: Path, name: str, save_every: float = 600) -> None:
+def teach(learner: Learner, run: Path, name: str, save_every: float = 600, leads: bool = True) -> None:
     """Make all steps that are left.
 
-    Every ``save_every`` seconds and at the end the process that leads writes to the folder ``run``: NAME.pt,
-    to go on from; NAME-losses.csv and NAME-losses.png, the loss curve; samples/NAME-005000 with what ``show``
-    has to say.
+    Every ``save_every`` seconds and at the end these are written to the folder ``run``: NAME.pt, to go on
+    from; NAME-losses.csv and NAME-losses.png, the loss curve; samples/NAME-005000 with what ``show`` has to
+    say. Of several processes that make the steps together, one leads and alone writes.
     """
     state = run / f"{name}.pt"
     if state.exists():
         learner.load_state_dict(torch.load(state, weights_only=True, map_location=learner.device))
-    if not learner.team.leads:
+    if not leads:
         while learner.step < learner.steps:
             learner.train_step()
         return

@@ -20,7 +20,6 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training.devices import choose
 from training.networks import TEXT_WIDTH, build_text_encoder
 from training.teaching import teach
-from training.team import Team
 from training.tokenizer import build_tokenizer
 from training.world.captions import describe, vocabulary
 from training.world.clip import ATTRIBUTES, labels, random_clip
@@ -73,7 +72,7 @@ class Reader:
     ) -> None:
         torch.manual_seed(seed)
         self.step, self.steps, self.batch_size, self.seed = 0, steps, batch_size, seed
-        self.device, self.team = device or torch.device("cpu"), Team()
+        self.device = device or torch.device("cpu")
         self.tokenizer = build_tokenizer(vocabulary())
         self.namer = Namer(build_text_encoder(self.tokenizer)).to(self.device).train()
         self.optimizer = torch.optim.AdamW(self.namer.parameters(), lr=learning_rate)

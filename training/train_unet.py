@@ -258,7 +258,7 @@ def main() -> None:
         device,
         team,
     )
-    teach(trainer, args.run, "unet", args.save_every)
+    teach(trainer, args.run, "unet", args.save_every, team.leads)
     team.leave()
 
 

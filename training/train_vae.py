@@ -25,7 +25,6 @@ from training.latents import restore
 from training.networks import LATENT_CHANNELS, build_vae
 from training.optimizer import MuonAndAdamW
 from training.teaching import teach
-from training.team import Team
 from training.vae_loss import picture_loss, vae_loss
 
 LATENT_NOISE = 0.1
@@ -36,7 +35,7 @@ POOL = 48_000
 """Pictures that are drawn once and trained on again and again."""
 
 
-class _Learner:
+class _PictureLearner:
     """What learns from a pool of pictures.
 
     Args:
@@ -57,7 +56,7 @@ class _Learner:
     ) -> None:
         self.step, self.steps, self.batch_size = 0, steps, batch_size
         self.learning_rate, self.seed = learning_rate, seed
-        self.device, self.team = device or torch.device("cpu"), Team()
+        self.device = device or torch.device("cpu")
         self.vae, self.pool = vae.to(self.device), pool
         use_channels_last(self.vae)
 
@@ -70,7 +69,7 @@ class _Learner:
         return to_pixels(frames), masks
 
 
-class WholeVae(_Learner):
+class WholeVae(_PictureLearner):
     """Encoder and decoder learn, by AdamW; the learning rate falls as a cosine does."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -106,7 +105,7 @@ class WholeVae(_Learner):
         save_reconstructions(self.vae, sample.with_suffix(".png"))
 
 
-class Decoder(_Learner):
+class Decoder(_PictureLearner):
     """The decoder learns alone, by Muon; in the end it has its mean weights.
 
     The encoder stays as it is, and so does every latent.
