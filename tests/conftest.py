@@ -57,8 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: tests of a service wait half of their time for it."""
-    return min(4, (os.cpu_count() or 1) + 2)
+    """One more than there are cores: tests of a service wait half of their time for it."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
