@@ -111,6 +111,8 @@ def attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, max_batch: int = MAX_BATCH
 ) -> torch.Tensor:
     """Scaled dot-product attention of ``[B, heads, length, C / heads]``, ``max_batch`` at once."""
+    if key.shape[2] == 1:
+        return value.expand(query.shape)  # whatever the query: a lone picture along time
     if len(query) <= max_batch:
         return functional.scaled_dot_product_attention(query, key, value)
     parts = zip(*(torch.split(each, max_batch) for each in (query, key, value)), strict=True)

@@ -20,9 +20,10 @@ class TemporalConv(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """``[B, C, T, H, W]`` to ``[B, C', T, H, W]``."""
-        flat = functional.conv2d(
-            hidden_states.flatten(3), self.weight.squeeze(-1), self.bias, padding=self.padding
-        )
+        weight, padding = self.weight.squeeze(-1), self.padding
+        if hidden_states.shape[2] == 1:  # Before and after a lone frame there is nothing.
+            weight, padding = weight[:, :, 1:2], (0, 0)
+        flat = functional.conv2d(hidden_states.flatten(3), weight, self.bias, padding=padding)
         return flat.reshape(*flat.shape[:3], *hidden_states.shape[3:])
 
 
