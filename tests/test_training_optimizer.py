@@ -9,6 +9,7 @@ from torch import nn
 from services.generation.acceleration.channels_last import use_channels_last
 from training.networks import WIDTHS, Widths, build_unet
 from training.optimizer import MOMENTUM, SLOWER_SHARE, WEIGHT_DECAY, Muon, MuonAndAdamW
+from training.team import Team
 
 RATE = 1e-3
 KERNEL = "mid_block.resnets.0.conv1.weight"
@@ -62,7 +63,7 @@ def test_muon_makes_the_steps_of_torchs(monkeypatch: pytest.MonkeyPatch) -> None
     for in_bfloat16 in (True, False):
         monkeypatch.setattr("training.optimizer.has_bfloat16", lambda answer=in_bfloat16: answer)
         ours = [nn.Parameter(matrix.clone()) for matrix in start]
-        optimizer = Muon(ours)
+        optimizer = Muon(ours, Team())
         optimizer.param_groups[0]["lr"] = RATE
         for step in gradients:
             for matrix, other, gradient in zip(ours, theirs, step, strict=True):
@@ -77,7 +78,7 @@ def test_muon_makes_the_steps_of_torchs(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_has_no_gradient_stays() -> None:
     matrix = nn.Parameter(torch.eye(3))
-    optimizer = Muon([matrix])
+    optimizer = Muon([matrix], Team())
     optimizer.param_groups[0]["lr"] = RATE
     optimizer.step()
     assert matrix.equal(torch.eye(3))

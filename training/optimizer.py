@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from services.generation.memory import has_bfloat16
+from training.team import Team
 
 SLOWER_SHARE = 0.1
 """The learning rate of networks that go on learning slowly, over the others'."""
@@ -25,27 +26,30 @@ class Muon(torch.optim.Optimizer):
 
     On the whole they are as long as AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025): one
     learning rate does for both. torch.optim.Muon makes the same steps, but always works in bfloat16; where a
-    processor has none, that takes three times as long as float32.
+    processor has none, that takes three times as long as float32. The processes of a team share the work.
     """
 
-    def __init__(self, matrices: Iterable[nn.Parameter]) -> None:
+    def __init__(self, matrices: Iterable[nn.Parameter], team: Team) -> None:
         super().__init__(matrices, {"lr": 0.0})
+        self._team = team
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
         """Change the matrices that have a gradient."""
         for group in self.param_groups:
-            for matrix in group["params"]:
-                if matrix.grad is None:
-                    continue
-                state = self.state[matrix]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(matrix)
-                mean = state["momentum_buffer"]
-                mean.lerp_(matrix.grad, 1 - MOMENTUM)
-                direction = orthogonal(matrix.grad.lerp(mean, MOMENTUM))
+            matrices = [matrix for matrix in group["params"] if matrix.grad is not None]
+            directions = self._team.map(orthogonal, [self._ahead(matrix) for matrix in matrices])
+            for matrix, direction in zip(matrices, directions, strict=True):
                 matrix.mul_(1 - group["lr"] * WEIGHT_DECAY)
                 matrix.add_(direction, alpha=-group["lr"] * 0.2 * math.sqrt(max(matrix.shape)))
+
+    def _ahead(self, matrix: nn.Parameter) -> torch.Tensor:
+        """Its gradients' mean with Nesterov's momentum, of the matrix's shape."""
+        gradient, state = cast(torch.Tensor, matrix.grad), self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        mean = state["momentum_buffer"].lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(mean, MOMENTUM)
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
@@ -75,16 +79,21 @@ class MuonAndAdamW:
     Args:
         beside: Networks that learn at the same rate, by AdamW.
         slower: Networks that learn at SLOWER_SHARE of it, by AdamW.
+        team: The processes that make the same steps, by the same gradients.
     """
 
     def __init__(
-        self, network: nn.Module, beside: Sequence[nn.Module] = (), slower: Sequence[nn.Module] = ()
+        self,
+        network: nn.Module,
+        beside: Sequence[nn.Module] = (),
+        slower: Sequence[nn.Module] = (),
+        team: Team | None = None,
     ) -> None:
         kernels = dict(_kernels(network))
         others = [weight for name, weight in network.named_parameters() if name not in kernels]
         self._kernels = list(kernels.values())
         self._matrices = [nn.Parameter(_as_matrix(kernel.detach(), kernel)) for kernel in self._kernels]
-        self._muon = Muon(self._matrices)
+        self._muon = Muon(self._matrices, team or Team())
         self._adamw = torch.optim.AdamW(
             [
                 {"params": list(nn.ModuleList(slower).parameters()), "share": SLOWER_SHARE},

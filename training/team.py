@@ -5,7 +5,7 @@ Torch's launcher starts them: python -m torch.distributed.run --nproc-per-node 2
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,14 +48,30 @@ class Team:
     def average(self, weights: Iterable[nn.Parameter]) -> None:
         """Make every process's gradients the mean of all. They must be there for the same weights in each."""
         gradients = [weight.grad for weight in weights if weight.grad is not None]
-        if self.size == 1 or not gradients:
+        self._add(gradients)
+        for gradient in gradients:
+            gradient /= self.size
+
+    def map(
+        self, work: Callable[[torch.Tensor], torch.Tensor], tensors: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """``work``, which keeps shapes, on tensors that all processes have: one does each, and tells all."""
+        results = [
+            work(tensor) if index % self.size == self.rank else torch.zeros_like(tensor)
+            for index, tensor in enumerate(tensors)
+        ]
+        self._add(results)
+        return results
+
+    def _add(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Make each tensor the sum of every process's."""
+        if self.size == 1 or not tensors:
             return
-        together = torch.cat([gradient.flatten() for gradient in gradients])
+        together = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(together)
-        together /= self.size
-        parts = torch.split(together, [gradient.numel() for gradient in gradients])
-        for gradient, mean in zip(gradients, parts, strict=True):
-            gradient.copy_(mean.view_as(gradient))
+        sums = torch.split(together, [tensor.numel() for tensor in tensors])
+        for tensor, total in zip(tensors, sums, strict=True):
+            tensor.copy_(total.view_as(tensor))
 
     def wait(self) -> None:
         """Until every process is here."""

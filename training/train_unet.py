@@ -119,7 +119,9 @@ class Trainer:
         self._over_time = [weight for name, weight in self.unet.named_parameters() if is_over_time(name)]
         self.heads = Heads(self.unet.config.block_out_channels[-1]).to(self.device)
         self.ema = EMAModel(self.networks.parameters(), decay=0.999, use_ema_warmup=True, power=3 / 4)
-        self.optimizer = MuonAndAdamW(self.unet, beside=(self.heads,), slower=(self.text_encoder,))
+        self.optimizer = MuonAndAdamW(
+            self.unet, beside=(self.heads,), slower=(self.text_encoder,), team=self.team
+        )
 
     def train_step(self) -> float:
         """One step of the optimizer; returns the loss of this process's part."""
