@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from tests.toy_training import NARROW, SIZE, make_trainer
-from training.clips import DrawnClips, frame_pool, to_pixels
+from tests.toy_training import NARROW, make_trainer
+from training.clips import DrawnClips, to_pixels
 from training.heads import KINDS, TARGETS, motion_of, places_of
 from training.latents import Latents, encode
 from training.networks import (
+    GRID,
     LATENT_CHANNELS,
     NUM_FRAMES,
+    SIZE,
+    SMALL,
     TEXT_WIDTH,
-    WIDTHS,
-    Widths,
     build_unet,
     build_vae,
     is_over_time,
@@ -25,8 +26,6 @@ from training.sampling import generate, load
 from training.teaching import Learner
 from training.train_text_encoder import Reader
 from training.train_unet import PICTURE_STEPS
-from training.train_vae import Decoder, WholeVae, normalise_latents
-from training.vae_loss import picture_loss, weights
 from training.world.clip import Objects, Scenery, Thing, draw
 from training.world.motions import TRAVEL
 
@@ -36,7 +35,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    monkeypatch.setitem(WIDTHS, SIZE, NARROW)
+    monkeypatch.setattr("training.networks.WIDTHS", NARROW)
     monkeypatch.setattr("training.train_text_encoder.HELD_OUT", 200)
 
 
@@ -145,18 +144,14 @@ def test_the_heads_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert of_heads() < 0.7 * before
 
 
-@pytest.mark.parametrize("text_at_last", [True, False])
-def test_the_finest_grid_reads_the_text_where_it_is_told_to(
-    text_at_last: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(WIDTHS, SIZE, Widths(vae=(8, 8, 8, 8), unet=(16, 16), text_at_last=text_at_last))
-    unet = build_unet(SIZE)
-    assert hasattr(unet.up_blocks[-1], "attentions") == text_at_last
+def test_the_finest_grid_reads_the_text_at_the_end_alone() -> None:
+    unet = build_unet()
+    assert hasattr(unet.up_blocks[-1], "attentions")
     assert not hasattr(unet.down_blocks[0], "attentions")
     sample = unet(
-        torch.zeros(1, LATENT_CHANNELS, NUM_FRAMES, 8, 8), 500, torch.zeros(1, 77, TEXT_WIDTH)
+        torch.zeros(1, LATENT_CHANNELS, NUM_FRAMES, GRID, GRID), 500, torch.zeros(1, 77, TEXT_WIDTH)
     ).sample
-    assert sample.shape == (1, LATENT_CHANNELS, NUM_FRAMES, 8, 8)
+    assert sample.shape == (1, LATENT_CHANNELS, NUM_FRAMES, GRID, GRID)
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
@@ -180,49 +175,8 @@ def test_the_saved_folder_generates(tmp_path: Path) -> None:
     assert {config.get("_name_or_path", "") for config in configs} == {""}
 
 
-def test_the_decoder_goes_on_and_the_latents_stay() -> None:
-    pool = frame_pool(SIZE, 16, seed=0, workers=0)
-    torch.manual_seed(0)
-    vae, pixels = build_vae(SIZE), to_pixels(pool[0])
-
-    def look() -> tuple[torch.Tensor, float]:
-        latents = vae.encode(pixels).latent_dist.mean
-        return latents, float(picture_loss(vae.decode(latents).sample, pixels, pool[1]))
-
-    with torch.no_grad():
-        latents, before = look()
-        with torch.enable_grad():
-            decoder = Decoder(vae, pool, steps=20, batch_size=8)
-            make_all_steps(decoder)
-        stayed, after = look()
-    assert stayed == pytest.approx(latents, abs=1e-4)
-    assert after < before
-
-
-def test_a_short_vae_run_gives_normal_latents() -> None:
-    pool = frame_pool(SIZE, 64, seed=0, workers=0)
-    vae = build_vae(SIZE)
-    make_all_steps(WholeVae(vae, pool, steps=2, batch_size=2))
-    pixels = to_pixels(pool[0])
-    with torch.no_grad():
-        decoded = vae.decode(vae.encode(pixels).latent_dist.mean).sample
-        normalise_latents(vae, pixels)
-        latents = vae.encode(pixels).latent_dist.mean
-        assert vae.decode(latents).sample == pytest.approx(decoded, abs=1e-3)
-    assert latents.mean(dim=(0, 2, 3)) == pytest.approx(torch.zeros(LATENT_CHANNELS), abs=1e-3)
-    assert latents.std(dim=(0, 2, 3)) == pytest.approx(torch.ones(LATENT_CHANNELS), abs=1e-3)
-
-
-def test_a_thing_weighs_more_than_its_background_and_less_beside_none() -> None:
-    masks = torch.zeros((2, 8, 8), dtype=torch.bool)
-    masks[0, 4, 4] = True
-    found = weights(masks)
-    assert found[0, 0, 4, 4] > found[1, 0, 4, 4] > found[0, 0, 0, 0] == 1
-    assert torch.unique(found[1]).numel() == 1
-
-
 def test_cached_latents_are_those_of_the_drawn_clips(tmp_path: Path) -> None:
-    vae, clips = build_vae(SIZE).eval(), DrawnClips(3, SIZE, seed=5)
+    vae, clips = build_vae(SMALL).eval(), DrawnClips(3, SMALL, seed=5)
     values, masks = encode(vae, clips, CPU)
     frames, mask = clips[2]
     with torch.no_grad():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from services.generation.acceleration.channels_last import use_channels_last
-from training.networks import WIDTHS, Widths, build_unet
+from training.networks import Widths, build_unet
 from training.optimizer import MOMENTUM, SLOWER_SHARE, WEIGHT_DECAY, Muon, MuonAndAdamW
 from training.team import Team
 
@@ -22,7 +22,7 @@ class Networks:
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.unet = build_unet(64)
+        self.unet = build_unet()
         self.text_encoder, self.head = nn.Linear(4, 4), nn.Linear(4, 4)
         self.optimizer = MuonAndAdamW(self.unet, beside=(self.head,), slower=(self.text_encoder,))
 
@@ -40,7 +40,7 @@ class Networks:
 
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> Networks:
-    monkeypatch.setitem(WIDTHS, 64, Widths(vae=(8, 8, 8, 8), unet=(16, 16)))
+    monkeypatch.setattr("training.networks.WIDTHS", Widths(vae=(8, 8, 8, 8), unet=(16, 16)))
     return Networks()
 
 

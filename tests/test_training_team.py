@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch.distributed.run import parse_args
 
-from tests.toy_training import NARROW, SIZE, make_steps, make_trainer
+from tests.toy_training import NARROW, make_steps, make_trainer
 from training.__main__ import in_processes
-from training.networks import WIDTHS
 from training.team import Team, best_size
 
 Weights = dict[str, torch.Tensor]
@@ -27,7 +26,7 @@ def test_two_processes_end_where_one_does(tmp_path: Path, monkeypatch: pytest.Mo
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert distance(first, second) == 0
 
-    monkeypatch.setitem(WIDTHS, SIZE, NARROW)
+    monkeypatch.setattr("training.networks.WIDTHS", NARROW)
     trainer = make_trainer()
     before = {name: weight.clone() for name, weight in trainer.unet.state_dict().items()}
     alone = make_steps(trainer)
@@ -36,7 +35,7 @@ def test_two_processes_end_where_one_does(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_launcher_leaves_the_arguments_alone() -> None:
-    ours = ["--run", "runs/demo", "--size", "64"]
+    ours = ["--run", "runs/demo", "--seed", "1"]
     taken = parse_args(in_processes(2, "training.train_unet", *ours))
     assert taken.nproc_per_node == "2"
     assert [taken.training_script, *taken.training_script_args] == ["training.train_unet", *ours]

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import torch
 
+from training import networks
 from training.clips import DrawnClips
 from training.latents import Latents
 from training.networks import (
     LATENT_CHANNELS,
     NUM_FRAMES,
-    WIDTHS,
+    SIZE,
+    SMALL,
     Widths,
     build_text_encoder,
     build_vae,
@@ -23,7 +25,6 @@ from training.tokenizer import build_tokenizer
 from training.train_unet import PICTURE_STEPS, Trainer
 from training.world.captions import vocabulary
 
-SIZE = 64
 NARROW = Widths(vae=(8, 8, 8, 8), unet=(16, 16))
 """Networks of the same build with a few channels."""
 
@@ -34,15 +35,14 @@ def make_trainer(team: Team | None = None) -> Trainer:
     picture = torch.randn((LATENT_CHANNELS, 8, 8)).half()
     values = picture.expand(4, NUM_FRAMES, LATENT_CHANNELS, 8, 8)
     masks = torch.zeros((4, NUM_FRAMES, 8, 8), dtype=torch.bool)
-    latents = Latents(values, masks, DrawnClips(4, SIZE, 0))
-    pictures = Latents(-values[:, :2], masks[:, :2], DrawnClips(4, SIZE, 1, 2))
+    latents = Latents(values, masks, DrawnClips(4, SMALL, 0))
+    pictures = Latents(-values[:, :2], masks[:, :2], DrawnClips(4, SMALL, 1, 2))
     text_encoder = build_text_encoder(build_tokenizer(vocabulary()))
     return Trainer(
         build_vae(SIZE).eval(),
         text_encoder,
         latents,
         pictures,
-        SIZE,
         steps=1000,
         batch_size=2,
         learning_rate=5e-2,
@@ -61,7 +61,7 @@ def make_steps(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 def main() -> None:
     """Save the weights that each process has in the end, by its rank."""
-    WIDTHS[SIZE] = NARROW
+    networks.WIDTHS = NARROW
     team = Team.join()
     weights = make_steps(make_trainer(team))
     torch.save(weights, Path(sys.argv[1]) / f"{team.rank}.pt")

@@ -1,4 +1,4 @@
-"""Trains the demo checkpoint from nothing and measures it: python -m training [--size 128]
+"""Trains the demo checkpoint from nothing and measures it: python -m training
 
 Everything goes to runs/demo; the finished folder is runs/demo/checkpoint. A run that was cut off goes on.
 Each network has a command of its own with more options: training.train_vae, training.train_text_encoder
@@ -19,7 +19,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     parser.add_argument(
         "--processes",
@@ -28,12 +27,12 @@ def main() -> None:
         help="that teach the UNet together (here %(default)s)",
     )
     args = parser.parse_args()
-    where, size = ["--run", str(args.run)], ["--size", str(args.size)]
+    where = ["--run", str(args.run)]
     if not (args.run / "vae").exists():
-        _run("training.train_vae", *where, *size)
+        _run("training.train_vae", *where)
     if not (args.run / "text_encoder").exists():
         _run("training.train_text_encoder", *where)
-    _run("torch.distributed.run", *in_processes(args.processes, "training.train_unet", *where, *size))
+    _run("torch.distributed.run", *in_processes(args.processes, "training.train_unet", *where))
     _run("training.evaluate", str(args.run / "checkpoint"))
 
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from training.clips import DrawnClips, to_pixels
 from training.devices import mixed_precision
-from training.networks import DOWNSCALE
+from training.networks import GRID
 from training.world.clip import Clip
 
 _CLIPS_AT_ONCE = 8
@@ -67,10 +67,10 @@ def encode(vae: AutoencoderKL, clips: DrawnClips, device: torch.device) -> tuple
     values, masks = [], []
     total = -(-len(clips) // _CLIPS_AT_ONCE)
     for frames, mask in tqdm(clips.batches(_CLIPS_AT_ONCE), total=total, desc="latents"):
-        with mixed_precision(device, on_cpu=True):
+        with mixed_precision(device):
             means = vae.encode(to_pixels(frames.flatten(0, 1).to(device))).latent_dist.mean
         values.append(means.half().cpu().unflatten(0, frames.shape[:2]))
-        masks.append(F.max_pool2d(mask.float(), DOWNSCALE).bool())
+        masks.append(F.adaptive_max_pool2d(mask.float(), GRID).bool())
     return torch.cat(values), torch.cat(masks)
 
 

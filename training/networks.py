@@ -10,39 +10,43 @@ from training.tokenizer import MAX_LENGTH
 
 NUM_FRAMES = 16
 FPS = 8
-DOWNSCALE = 8
-"""Pixels along one side of a latent cell."""
+SIZE = 128
+"""Pixels along one side of the checkpoint's clips."""
+SMALL = 64
+"""Pixels along one side of the pictures that the VAE learns from first, and whose latents teach the UNet."""
+GRID = 8
+"""Latent cells along one side of a picture of either size."""
 LATENT_CHANNELS = 8
 TEXT_WIDTH = 96
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Channels of the networks, by block; and whether the UNet reads the text in its last block, too."""
+    """Channels of the networks, by block: of the VAE for small pictures, which has one more in front for
+    large ones, and of the UNet.
+    """
 
     vae: tuple[int, ...]
     unet: tuple[int, ...]
-    text_at_last: bool = False
 
 
-WIDTHS = {
-    64: Widths(vae=(16, 32, 64, 96), unet=(64, 128), text_at_last=True),
-    128: Widths(vae=(32, 64, 96, 96), unet=(64, 96, 128)),
-}
-"""By picture size: what two CPU cores train in hours, and what a GPU trains in minutes. Both fit in 24 MB."""
+WIDTHS = Widths(vae=(16, 32, 64, 96), unet=(64, 128))
+
+_FROM_FEATURES = ("mid_block", "conv_norm_out", "conv_out")
+_TO_PICTURES = ("conv_in", *_FROM_FEATURES)
 
 
 def build_vae(size: int) -> AutoencoderKL:
-    """An untrained VAE: float[B, 3, size, size] in -1..1 to float[B, 8, size / 8, size / 8] and back.
+    """An untrained VAE: float[B, 3, size, size] in -1..1 to float[B, 8, GRID, GRID] and back.
 
     Its latents start with little noise: at the usual deviation of 1 no signal is heard for hundreds of steps.
     Few groups in its norms: with a group for each channel they take away the very colour of a plain picture.
     """
-    blocks = len(WIDTHS[size].vae)
+    channels = WIDTHS.vae if size == SMALL else (WIDTHS.vae[0], *WIDTHS.vae)
     vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * blocks,
-        up_block_types=("UpDecoderBlock2D",) * blocks,
-        block_out_channels=WIDTHS[size].vae,
+        down_block_types=("DownEncoderBlock2D",) * len(channels),
+        up_block_types=("UpDecoderBlock2D",) * len(channels),
+        block_out_channels=channels,
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         norm_num_groups=4,
@@ -51,6 +55,30 @@ def build_vae(size: int) -> AutoencoderKL:
         scaling_factor=1.0,
     )
     nn.init.constant_(vae.quant_conv.bias[LATENT_CHANNELS:], -6.0)
+    return vae
+
+
+def grow(small: AutoencoderKL) -> AutoencoderKL:
+    """A VAE for pictures of SIZE, made of one for SMALL ones by one more block at either end.
+
+    As Karras et al. do it ("Progressive Growing of GANs", 2018): what was learnt stays, here the way from
+    the latents to SMALL cells. Of the blocks at the ends the decoder's doubles the picture as it is; the
+    encoder's has all to learn.
+    """
+    vae = build_vae(SIZE)
+    pairs = [
+        *zip(small.encoder.down_blocks, vae.encoder.down_blocks[1:], strict=True),
+        *zip(small.decoder.up_blocks, vae.decoder.up_blocks[:-1], strict=True),
+        *((getattr(small.encoder, name), getattr(vae.encoder, name)) for name in _FROM_FEATURES),
+        *((getattr(small.decoder, name), getattr(vae.decoder, name)) for name in _TO_PICTURES),
+        *((getattr(small, name), getattr(vae, name)) for name in ("quant_conv", "post_quant_conv")),
+    ]
+    for ours, theirs in pairs:
+        theirs.load_state_dict(ours.state_dict(), strict=False)
+    nn.init.dirac_(vae.decoder.up_blocks[-2].upsamplers[0].conv.weight)
+    for resnet in vae.decoder.up_blocks[-1].resnets:
+        nn.init.zeros_(resnet.conv2.weight)
+        nn.init.zeros_(resnet.conv2.bias)
     return vae
 
 
@@ -71,22 +99,20 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def build_unet(size: int) -> UNet3DConditionModel:
-    """An untrained UNet: latents float32[B, 8, T, size / 8, size / 8] to a velocity of the same shape.
+def build_unet() -> UNet3DConditionModel:
+    """An untrained UNet: latents float32[B, 8, T, GRID, GRID] to a velocity of the same shape.
 
-    It attends to the text on all grids but its finest, and there too at the end where the finest is of 8×8
-    cells: on 4×4 alone two things are mixed up. Dropout is off, since no clip is seen often.
+    It attends to the text on all grids but its finest, and there too at the end: on 4×4 cells alone two
+    things are mixed up. Dropout is off, since no clip is seen often.
     """
-    widths = WIDTHS[size].unet
-    coarser = len(widths) - 1
-    last = "CrossAttnUpBlock3D" if WIDTHS[size].text_at_last else "UpBlock3D"
+    coarser = len(WIDTHS.unet) - 1
     unet = UNet3DConditionModel(
-        sample_size=size // DOWNSCALE,
+        sample_size=GRID,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         down_block_types=("DownBlock3D", *("CrossAttnDownBlock3D",) * coarser),
-        up_block_types=(*("CrossAttnUpBlock3D",) * coarser, last),
-        block_out_channels=widths,
+        up_block_types=("CrossAttnUpBlock3D",) * len(WIDTHS.unet),
+        block_out_channels=WIDTHS.unet,
         layers_per_block=1,
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=8,

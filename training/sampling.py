@@ -8,7 +8,7 @@ from diffusers import TextToVideoSDPipeline
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.networks import DOWNSCALE, NUM_FRAMES
+from training.networks import NUM_FRAMES
 
 GUIDANCE = 2.5
 STEPS = 20
@@ -30,7 +30,7 @@ def generate(
     negative_prompt: str = "",
 ) -> NDArray[np.uint8]:
     """Clips for prompts, of the size that the checkpoint was trained for: uint8[B, T, size, size, 3]."""
-    size = DOWNSCALE * pipe.unet.config.sample_size
+    size = pipe.vae.config.sample_size
     frames = pipe(
         prompts,
         num_frames=NUM_FRAMES,

@@ -2,7 +2,8 @@
 
 First on single pictures, which cost a sixteenth of a clip and teach it what words look like; then on clips
 too, which teach it what moves (Ho et al., "Video Diffusion Models", 2022, train on both together). The text
-encoder goes on learning, ten times slower than the UNet.
+encoder goes on learning, ten times slower than the UNet. The latents are those of the VAE for small pictures,
+drawn and encoded in a quarter of the time; the VAE for large ones paints from the same.
 
 Several processes do it faster on a CPU (``training.team``), and make the same steps, but for rounding.
 """
@@ -27,7 +28,7 @@ from training.clips import FRAMES_OF_EACH, DrawnClips
 from training.devices import choose, mixed_precision
 from training.heads import Heads
 from training.latents import Latents
-from training.networks import NUM_FRAMES, build_scheduler, build_unet, is_over_time
+from training.networks import NUM_FRAMES, SMALL, build_scheduler, build_unet, is_over_time
 from training.optimizer import MuonAndAdamW
 from training.progress import save_samples
 from training.teaching import teach
@@ -82,6 +83,7 @@ class Trainer:
     steps do not depend on how many there are.
 
     Args:
+        vae: Paints what the UNet makes, in samples and in the checkpoint.
         latents: What the steps of clips learn from.
         pictures: What the steps of pictures learn from; frames of other clips, the more the better.
         batch_size: Clips in a step of all processes; or eight times as many pictures.
@@ -94,7 +96,6 @@ class Trainer:
         text_encoder: CLIPTextModel,
         latents: Latents,
         pictures: Latents,
-        size: int,
         steps: int,
         batch_size: int,
         learning_rate: float,
@@ -103,14 +104,14 @@ class Trainer:
         team: Team | None = None,
     ) -> None:
         torch.manual_seed(seed)
-        self.vae, self.latents, self.pictures, self.size = vae, latents, pictures, size
+        self.vae, self.latents, self.pictures = vae, latents, pictures
         self.steps, self.batch_size, self.learning_rate, self.seed = steps, batch_size, learning_rate, seed
         self.device = device or torch.device("cpu")
         self.team = team or Team()
         self.step = 0
         self.tokenizer: CLIPTokenizer = build_tokenizer(vocabulary())
         self.text_encoder = text_encoder.to(self.device)
-        self.unet = build_unet(size).to(self.device)
+        self.unet = build_unet().to(self.device)
         # The same sums and gradients in four fifths of the time.
         apply_techniques(self.unet, ("temporal_conv", "text_attention"))
         self.predict = UNetCall(self.unet, text_attention=True)
@@ -134,7 +135,7 @@ class Trainer:
 
         noisy = self.scheduler.add_noise(batch.latents, noise, timesteps)
         velocity = self.scheduler.get_velocity(batch.latents, noise, timesteps)
-        with mixed_precision(self.device, on_cpu=False), self.heads.listen(self.unet):
+        with mixed_precision(self.device), self.heads.listen(self.unet):
             text = self.predict.read(self._embed(batch.captions))
             (predicted,) = self.predict(noisy, timesteps, *text)
         errors = F.mse_loss(predicted.float(), velocity, reduction="none")
@@ -228,7 +229,6 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24_000, help="encoded once; and as many for pictures")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=float, default=600, help="seconds between two snapshots")
@@ -237,14 +237,14 @@ def main() -> None:
     device, team = choose(args.device), Team.join()
     if args.batch_size % team.size:
         parser.error(f"--batch-size {args.batch_size} cannot be parted among {team.size} processes")
-    vae = AutoencoderKL.from_pretrained(args.run / "vae").to(device)
+    vae, small_vae = (AutoencoderKL.from_pretrained(args.run / name) for name in ("vae", "small_vae"))
     text_encoder = CLIPTextModel.from_pretrained(args.run / "text_encoder")
     if not team.leads:
         team.wait()  # until all clips are encoded, and read them then
-    clips = DrawnClips(args.clips, args.size, args.seed)
-    latents = Latents.cached(vae, args.run / "latents.pt", clips, device)
-    of_pictures = DrawnClips(args.clips, args.size, args.seed + 1, FRAMES_OF_EACH)
-    pictures = Latents.cached(vae, args.run / "pictures.pt", of_pictures, device)
+    clips = DrawnClips(args.clips, SMALL, args.seed)
+    latents = Latents.cached(small_vae, args.run / "latents.pt", clips, device)
+    of_pictures = DrawnClips(args.clips, SMALL, args.seed + 1, FRAMES_OF_EACH)
+    pictures = Latents.cached(small_vae, args.run / "pictures.pt", of_pictures, device)
     if team.leads:
         team.wait()
     trainer = Trainer(
@@ -252,7 +252,6 @@ def main() -> None:
         text_encoder,
         latents,
         pictures,
-        args.size,
         args.steps,
         args.batch_size,
         args.learning_rate,

@@ -1,218 +1,80 @@
 """Trains the demo's VAE, from a picture to a grid of numbers and back: python -m training.train_vae
 
-First the whole, then the decoder alone. A decoder can go on beside the UNet's training or after it, too, for
-a UNet sees nothing but latents: python -m training.train_vae --start checkpoints/demo/vae --steps 0
+First one for small pictures. Then it is grown to the clips' size: its encoder learns to see what the small
+one sees, and its decoder to paint four times as many pixels from it. So a UNet that was taught on the small
+one's latents, or on those of a VAE grown of it, serves for both, and both can be trained anew after it:
+python -m training.train_vae --start FOLDER
 """
 
 import argparse
-import math
-from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from diffusers.training_utils import EMAModel
-from PIL import Image
-from torch import nn
 from tqdm import tqdm
 
-from services.generation.acceleration.channels_last import use_channels_last
-from training.clips import Drawn, frame_pool, to_pixels
-from training.devices import choose, mixed_precision
-from training.latents import restore
-from training.networks import LATENT_CHANNELS, build_vae
-from training.optimizer import MuonAndAdamW
+from training.clips import frame_pool, to_pixels
+from training.devices import choose
+from training.networks import SIZE, SMALL, build_vae, grow
 from training.teaching import teach
-from training.vae_loss import picture_loss, vae_loss
+from training.vae_learners import Decoder, Encoder, WholeVae, normalise_latents, save_reconstructions
 
-LATENT_NOISE = 0.1
-"""Noise on the latents that the decoder learns from, of deviation 1: a UNet's are never quite a picture's."""
-DECAY_SHARE = 0.6
-"""The share of the decoder's steps, at the end, in which its learning rate falls."""
 POOL = 48_000
 """Pictures that are drawn once and trained on again and again."""
 
 
-class _PictureLearner:
-    """What learns from a pool of pictures.
-
-    Args:
-        vae: Learns as it is, on the device. Its kernels' channels are laid out innermost: that has a CPU
-            make a step in three fifths of the time.
-        batch_size: Pictures in a step.
-    """
-
-    def __init__(
-        self,
-        vae: AutoencoderKL,
-        pool: Drawn,
-        steps: int,
-        batch_size: int,
-        learning_rate: float = 8e-4,
-        seed: int = 0,
-        device: torch.device | None = None,
-    ) -> None:
-        self.step, self.steps, self.batch_size = 0, steps, batch_size
-        self.learning_rate, self.seed = learning_rate, seed
-        self.device = device or torch.device("cpu")
-        self.vae, self.pool = vae.to(self.device), pool
-        use_channels_last(self.vae)
-
-    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """A step's pixels and masks, as the loss takes them; and torch's seed is the step's."""
-        rng = np.random.default_rng([self.seed, self.step])
-        torch.manual_seed(int(rng.integers(2**62)))
-        chosen = torch.from_numpy(rng.integers(len(self.pool[0]), size=self.batch_size))
-        frames, masks = (part[chosen].to(self.device) for part in self.pool)
-        return to_pixels(frames), masks
-
-
-class WholeVae(_PictureLearner):
-    """Encoder and decoder learn, by AdamW; the learning rate falls as a cosine does."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.optimizer = torch.optim.AdamW(self.vae.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
-
-    def train_step(self) -> float:
-        """One step of the optimizer; returns the loss."""
-        pixels, masks = self._batch()
-        with mixed_precision(self.device, on_cpu=True):
-            loss = vae_loss(self.vae, pixels, masks)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
-        warmup, decay = min(1.0, (self.step + 1) / 50), 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
-        self.optimizer.param_groups[0]["lr"] = self.learning_rate * warmup * max(decay, 0.02)
-        self.optimizer.step()
-        self.step += 1
-        return loss.item()
-
-    def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` goes on from."""
-        return {"step": self.step, "vae": self.vae.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state_dict``."""
-        self.step = state["step"]
-        self.vae.load_state_dict(state["vae"])
-        self.optimizer.load_state_dict(state["optimizer"])
-
-    def show(self, run: Path, sample: Path) -> None:
-        """Write a sheet of what goes through the VAE."""
-        save_reconstructions(self.vae, sample.with_suffix(".png"))
-
-
-class Decoder(_PictureLearner):
-    """The decoder learns alone, by Muon; in the end it has its mean weights.
-
-    The encoder stays as it is, and so does every latent.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.vae.requires_grad_(False)
-        decoder, before_it = self.vae.decoder, self.vae.post_quant_conv
-        self.learning = nn.ModuleList([decoder, before_it]).requires_grad_(True)
-        self.ema = EMAModel(self.learning.parameters(), decay=0.998, use_ema_warmup=True, power=3 / 4)
-        self.optimizer = MuonAndAdamW(decoder, beside=(before_it,))
-
-    def train_step(self) -> float:
-        """One step of the optimizer; returns the loss."""
-        pixels, masks = self._batch()
-        with mixed_precision(self.device, on_cpu=True):
-            latents = self.vae.encode(pixels).latent_dist.mean
-            strength = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, device=self.device)
-            decoded = self.vae.decode(latents + strength * torch.randn_like(latents)).sample
-            loss = picture_loss(decoded, pixels, masks)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.learning.parameters(), 1.0)
-        decay = (1 - self.step / self.steps) / DECAY_SHARE
-        self.optimizer.step(self.learning_rate * min(1.0, (self.step + 1) / 50, decay))
-        self.ema.step(self.learning.parameters())
-        self.step += 1
-        return loss.item()
-
-    def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` goes on from."""
-        state = {"step": self.step, "vae": self.vae.state_dict(), "ema": self.ema.state_dict()}
-        return state | {"optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from ``state_dict``."""
-        self.step = state["step"]
-        self.vae.load_state_dict(state["vae"])
-        self.ema.load_state_dict(state["ema"])
-        self.optimizer.load_state_dict(state["optimizer"])
-
-    def show(self, run: Path, sample: Path) -> None:
-        """Write a sheet of what goes through the VAE with the mean weights; after the last step, this VAE."""
-        vae = deepcopy(self.vae)
-        self.ema.copy_to([*vae.decoder.parameters(), *vae.post_quant_conv.parameters()])
-        error = save_reconstructions(vae, sample.with_suffix(".png"))
-        if self.step == self.steps:
-            vae.to(memory_format=torch.contiguous_format).save_pretrained(run / "vae")
-            tqdm.write(f"mean error of the VAE: {error:.2f} of 255")
-
-
-@torch.no_grad()
-def normalise_latents(vae: AutoencoderKL, pixels: torch.Tensor) -> None:
-    """Fold mean 0 and deviation 1 of each latent channel into the 1×1 convolutions around the latents.
-
-    The pipeline only knows one scaling factor for all channels; so it stays 1.
-    """
-    latents = torch.cat([vae.encode(part).latent_dist.mean for part in torch.split(pixels, 32)])
-    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
-    to_latents, from_latents = vae.quant_conv, vae.post_quant_conv
-    from_latents.bias += from_latents.weight[:, :, 0, 0] @ mean
-    from_latents.weight *= deviation[None, :, None, None]
-    to_latents.weight[:LATENT_CHANNELS] /= deviation[:, None, None, None]
-    to_latents.bias[:LATENT_CHANNELS] = (to_latents.bias[:LATENT_CHANNELS] - mean) / deviation
-    to_latents.bias[LATENT_CHANNELS:] -= 2 * deviation.log()
-
-
-@torch.no_grad()
-def save_reconstructions(vae: AutoencoderKL, path: Path) -> float:
-    """Save pictures above what the VAE makes of them; returns the mean error in 0..255."""
-    frames, _ = frame_pool(vae.config.sample_size, 64, seed=1, workers=0)
-    restored = restore(vae, frames)
-    rows = [
-        torch.cat(list(pictures[start : start + 16]), dim=1)
-        for start in (0, 16, 32, 48)
-        for pictures in (frames, restored)
-    ]
-    Image.fromarray(torch.cat(rows).numpy()).save(path)
-    return float((frames.int() - restored.int()).abs().float().mean())
-
-
 def main() -> None:
-    """Train to runs/demo/vae; a run that was cut off goes on."""
+    """Train to runs/demo/small_vae and runs/demo/vae; a run that was cut off goes on."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=5000, help="of the whole")
-    parser.add_argument("--decoder-steps", type=int, default=4000, help="of its decoder alone, after those")
+    parser.add_argument("--steps", type=int, default=5000, help="of the small one")
+    parser.add_argument("--encoder-steps", type=int, default=1500, help="of the grown one's encoder")
+    parser.add_argument("--decoder-steps", type=int, default=5000, help="of the grown one's decoder")
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--size", type=int, default=64, choices=(64, 128))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=float, default=120, help="seconds between two snapshots")
-    parser.add_argument("--start", type=Path, help="folder of a VAE to go on from")
+    parser.add_argument("--start", type=Path, help="folder of a small VAE that is there already")
     parser.add_argument("--run", type=Path, default=Path("runs/demo"))
     args = parser.parse_args()
-    torch.manual_seed(args.seed)
-    vae = build_vae(args.size)
+    device = choose(args.device)
+    small = args.run / "small_vae"
     if args.start:
-        vae = AutoencoderKL.from_pretrained(args.start, torch_dtype=torch.float32)
-    device, pool = choose(args.device), frame_pool(args.size, POOL, args.seed)
-    if args.steps:
-        whole = WholeVae(vae, pool, args.steps, args.batch_size, seed=args.seed, device=device)
-        teach(whole, args.run, "vae", args.save_every)
-        normalise_latents(vae, to_pixels(pool[0][:: max(1, len(pool[0]) // 512)]).to(device))
-    decoder = Decoder(vae, pool, args.decoder_steps, args.batch_size, seed=args.seed, device=device)
-    teach(decoder, args.run, "decoder", args.save_every)
+        _save(AutoencoderKL.from_pretrained(args.start, torch_dtype=torch.float32), small)
+    elif not small.exists():
+        train_small(args, device)
+    train_grown(args, AutoencoderKL.from_pretrained(small), device)
+
+
+def train_small(args: argparse.Namespace, device: torch.device) -> None:
+    """Train a VAE for small pictures, from nothing, to runs/demo/small_vae."""
+    torch.manual_seed(args.seed)
+    pool = frame_pool(SMALL, POOL, args.seed)
+    whole = WholeVae(build_vae(SMALL), pool, args.steps, args.batch_size, seed=args.seed, device=device)
+    teach(whole, args.run, "small_vae", args.save_every)
+    normalise_latents(whole.vae, to_pixels(pool[0][:: max(1, len(pool[0]) // 512)]).to(device))
+    _save(whole.vae, args.run / "small_vae")
+
+
+def train_grown(args: argparse.Namespace, small: AutoencoderKL, device: torch.device) -> None:
+    """Grow a VAE and train the two halves of what it is now, to runs/demo/vae."""
+    torch.manual_seed(args.seed)
+    vae, pool = grow(small), frame_pool(SIZE, POOL, args.seed)
+    for half, name, steps in (
+        (Encoder, "encoder", args.encoder_steps),
+        (Decoder, "decoder", args.decoder_steps),
+    ):
+        learner = half(vae, small, pool, steps, args.batch_size, seed=args.seed, device=device)
+        teach(learner, args.run, name, args.save_every)
+        learner.finish()
+    _save(vae, args.run / "vae")
+    error = save_reconstructions(vae, args.run / "samples" / "vae.png")
+    tqdm.write(f"mean error of the VAE: {error:.2f} of 255")
+
+
+def _save(vae: AutoencoderKL, folder: Path) -> None:
+    vae.to(memory_format=torch.contiguous_format).save_pretrained(folder)
 
 
 if __name__ == "__main__":
