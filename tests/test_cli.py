@@ -154,10 +154,10 @@ def test_models_fit_the_terminal(service: ClientService) -> None:
         rows = [line.split() for line in shown.screen.splitlines()]
         assert ["model", "size", "frames", "licence", "description"] in rows
         (row,) = [row for row in rows if row[:2] == ["demo", "(default)"]]
-        assert row[2:7] == ["64", "x", "64", "16", "MIT"]
+        assert row[2:7] == ["128", "x", "128", "16", "MIT"]
         assert row[-1].endswith("…"), "the description is cut"
         assert max(map(len, shown.screen.splitlines())) <= 100
-    assert "demo (default)\t64 x 64\t16\tMIT" in run(service, "models").stdout
+    assert "demo (default)\t128 x 128\t16\tMIT" in run(service, "models").stdout
 
 
 def test_a_reader_that_has_seen_enough(service: ClientService) -> None:

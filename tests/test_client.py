@@ -179,7 +179,7 @@ async def test_list_of_the_blocking_client(api: LiveApi) -> None:
 async def test_models_and_links(client: AsyncClient) -> None:
     models = {model.id: model for model in await client.models()}
     assert models["demo"].default
-    assert models["demo"].limits.width.maximum == 64
+    assert models["demo"].limits.width.maximum == 128
     assert [tier.quality for tier in models["demo"].tiers] == ["exact", "balanced", "fast"]
     clip = await client.generate("a star", quality="fast")
     assert clip.job.params.quality == "fast"

@@ -106,7 +106,7 @@ def state(button: object) -> str:
 def test_a_clip_is_made_plays_and_is_saved(window: Window, tmp_path: Path) -> None:
     app = window.app
     assert app.form.model.get() == "demo"
-    assert app.form.numbers["width"].get() == "64"
+    assert app.form.numbers["width"].get() == "128"
     assert (app.form.quality.get(), app.form.numbers["num_inference_steps"].get()) == ("exact", "20")
     app.form.quality.set("fast")
     app.form.quality.event_generate("<<ComboboxSelected>>")

@@ -21,7 +21,7 @@ def entry_with(
 
 def test_the_demo_checkpoint_as_a_folder() -> None:
     entry = Catalogue.create(str(REPOSITORY_ROOT / "checkpoints" / "demo")).default_entry
-    assert (entry.defaults.width, entry.defaults.height) == (64, 64)
+    assert (entry.defaults.width, entry.defaults.height) == (128, 128)
 
 
 @pytest.mark.parametrize(

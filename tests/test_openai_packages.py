@@ -36,14 +36,14 @@ def test_the_python_package(service: RunningService, tmp_path: Path) -> None:
         assert (video.status, video.progress) == ("completed", 100)
         client.videos.download_content(video.id).write_to_file(tmp_path / "out.mp4")
         facts = probe((tmp_path / "out.mp4").read_bytes())
-        assert (facts.width, facts.height, facts.num_frames, facts.duration_seconds) == (64, 64, 16, 2.0)
+        assert (facts.width, facts.height, facts.num_frames, facts.duration_seconds) == (128, 128, 16, 2.0)
         with Image.open(
             BytesIO(client.videos.download_content(video.id, variant="thumbnail").read())
         ) as still:
-            assert (still.format, still.size) == ("WEBP", (64, 64))
+            assert (still.format, still.size) == ("WEBP", (128, 128))
         sheet = client.videos.download_content(video.id, variant="spritesheet").read()
         with Image.open(BytesIO(sheet)) as image:
-            assert (image.format, image.size) == ("WEBP", (256, 256))
+            assert (image.format, image.size) == ("WEBP", (512, 512))
         remix = client.videos.poll(client.videos.remix(video.id, prompt="a blue circle moving left").id)
         assert (remix.status, remix.remixed_from_video_id) == ("completed", video.id)
         assert remix.model_extra is not None
@@ -75,7 +75,7 @@ def test_the_npm_package(service: RunningService, tmp_path: Path) -> None:
     assert (video["status"], video["prompt"], video["seed"]) == ("completed", PROMPT, 7)
     assert (video["num_inference_steps"], video["metadata"]) == (2, {"take": "1"})
     assert probe(out.read_bytes()).num_frames == 16
-    assert saw["spritesheet"] == "columns=4, rows=4, tiles=16, width=64, height=64"
+    assert saw["spritesheet"] == "columns=4, rows=4, tiles=16, width=128, height=128"
     assert (remix["status"], remix["remixed_from_video_id"]) == ("completed", video["id"])
     assert saw["listed"] == [video["id"], remix["id"]]
     assert saw["deleted"] == {"id": remix["id"], "deleted": True, "object": "video.deleted"}

@@ -71,7 +71,7 @@ async def test_create_and_poll_then_download(api: LiveApi, client: Client, tmp_p
     video = await client.videos.create_and_poll(prompt="a red circle moving left")
     assert video.object == "video"
     assert (video.status, video.progress, video.error) == ("completed", 100, None)
-    assert (video.model, video.seconds, video.size) == ("demo", "2", "64x64")
+    assert (video.model, video.seconds, video.size) == ("demo", "2", "128x128")
     assert video.prompt == "a red circle moving left"
     assert video.remixed_from_video_id is None
     assert video.completed_at is not None
@@ -107,12 +107,12 @@ async def test_extra_body_reaches_the_job(api: LiveApi, client: Client) -> None:
     video = await client.videos.create(
         prompt="a red circle",
         model="demo",
-        size="64x64",  # type: ignore[arg-type]
+        size="128x128",  # type: ignore[arg-type]
         seconds="4",  # type: ignore[arg-type]
         extra_body=EXTRA | {"metadata": {"take": "1", "été": "ü"}, "priority": -1, "width": None},
     )
     job = await api.job(video.id)
-    assert job["params"] == EXTRA | {"prompt": "a red circle", "width": 64, "height": 64}
+    assert job["params"] == EXTRA | {"prompt": "a red circle", "width": 128, "height": 128}
     assert (job["metadata"], job["priority"]) == ({"take": "1", "été": "ü"}, -1)
     assert video.seconds == "4"
     assert video.model_extra is not None
@@ -121,11 +121,11 @@ async def test_extra_body_reaches_the_job(api: LiveApi, client: Client) -> None:
 
 
 async def test_json_is_taken_too(api: LiveApi) -> None:
-    body = EXTRA | {"prompt": "a red circle", "model": None, "seconds": 4, "size": "64x64"}
+    body = EXTRA | {"prompt": "a red circle", "model": None, "seconds": 4, "size": "128x128"}
     answer = await api.client.post("/v1/videos", json=body)
     assert answer.status_code == 200, answer.text
     job = await api.until(answer.json()["id"], "completed")
-    assert job["params"] == EXTRA | {"prompt": "a red circle", "width": 64, "height": 64}
+    assert job["params"] == EXTRA | {"prompt": "a red circle", "width": 128, "height": 128}
 
 
 async def test_what_one_door_makes_the_other_shows(api: LiveApi, client: Client) -> None:

@@ -78,10 +78,10 @@ async def test_a_person_makes_finds_and_deletes_a_clip(api: LiveApi, browser: Br
         assert percents == sorted(percents)
         await expect(visitor.stage.locator(".standing")).to_contain_text(re.compile(r"Step \d+ of 30"))
         await visitor.stage.locator("img.preview").wait_for()
-        assert await page.evaluate("document.querySelector('#stage img.preview').naturalWidth") == 64
+        assert await page.evaluate("document.querySelector('#stage img.preview').naturalWidth") == 128
 
         facts = await plays_and_seeks(await visitor.finished())
-        assert facts == {"after": pytest.approx(0.75, abs=0.05), "width": 64, "error": None}
+        assert facts == {"after": pytest.approx(0.75, abs=0.05), "width": 128, "error": None}
 
         # A reload loses nothing.
         await page.reload()

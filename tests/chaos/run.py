@@ -25,7 +25,7 @@ DEMO = "tests.chaos.demo_generator:DemoChaos"
 SIZES: dict[str, dict[str, Any]] = {
     SCRIPTED: {"num_frames": 16},
     # The smallest that the demo checkpoint makes; without guidance one UNet pass a step.
-    DEMO: {"num_frames": 16, "width": 64, "height": 64, "guidance_scale": 1.0},
+    DEMO: {"num_frames": 16, "width": 128, "height": 128, "guidance_scale": 1.0},
 }
 PROMPTS = {
     SCRIPTED: [*["at once"] * 20, *["pace 0.02", "pace 0.05", "pace 0.1"] * 20, "exit", "kill"],

@@ -33,7 +33,7 @@ async function refused(call) {
 const created = await client.videos.create({
   prompt: "a red circle moving left",
   seconds: "2",
-  size: "64x64",
+  size: "128x128",
   seed: 7,
   num_inference_steps: 2,
   metadata: { take: "1" },
