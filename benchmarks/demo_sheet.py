@@ -26,7 +26,6 @@ PROMPTS = (
     "waves rolling over the sea",
 )
 SEED = 7
-SCALE = 2
 EVERY = 2
 """Which frames are shown: each second one."""
 GAP = 6
@@ -72,7 +71,7 @@ def frames_of(mp4: bytes) -> list[Image.Image]:
 
 def draw_sheet(rows: list[list[Image.Image]], captions: tuple[str, ...]) -> Image.Image:
     """One row a clip, its prompt above it, frames from left to right."""
-    width, height = (side * SCALE for side in rows[0][0].size)
+    width, height = rows[0][0].size
     row_height = CAPTION_HEIGHT + height + GAP
     sheet = Image.new("RGB", (GAP + len(rows[0]) * (width + GAP), GAP + len(rows) * row_height), "white")
     draw = ImageDraw.Draw(sheet)
@@ -81,8 +80,7 @@ def draw_sheet(rows: list[list[Image.Image]], captions: tuple[str, ...]) -> Imag
         top = GAP + index * row_height
         draw.text((GAP, top), caption, fill="black", font=font)
         for column, frame in enumerate(frames):
-            enlarged = frame.resize((width, height), Image.Resampling.NEAREST)
-            sheet.paste(enlarged, (GAP + column * (width + GAP), top + CAPTION_HEIGHT))
+            sheet.paste(frame, (GAP + column * (width + GAP), top + CAPTION_HEIGHT))
     return sheet
 
 
