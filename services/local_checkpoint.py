@@ -7,12 +7,22 @@ from typing import Any
 
 from services.catalogue_entry import CatalogueEntry, Limits, Range
 
-_SIDE = Range(16, 1024, 8)
+_LATENT = 8
+"""Pixels along one side of a latent of the reference model; its pipeline takes multiples of 8 alone."""
 
 
 def entry_of(folder: Path, reference: CatalogueEntry) -> CatalogueEntry:
-    """The folder under its own name. The default size is the one that it was trained for, as in diffusers."""
-    height, width = _trained_size(folder) or (reference.defaults.height, reference.defaults.width)
+    """The folder under its own name, in sizes of whole latents.
+
+    The default size is the one that it was trained for, as in diffusers; the reference model's where the
+    files do not say, or where no request may ask for it.
+    """
+    latent = _pixels_of_a_latent(folder)
+    step = max(latent or 0, _LATENT)
+    side = Range(max(16, step), 1024, step)
+    height, width = (count * (latent or 0) for count in _trained_latents(folder))
+    if height not in side or width not in side:
+        height, width = reference.defaults.height, reference.defaults.width
     return CatalogueEntry(
         name=folder.name,
         description=f"A local checkpoint in {folder.name}/.",
@@ -21,7 +31,7 @@ def entry_of(folder: Path, reference: CatalogueEntry) -> CatalogueEntry:
         variant="fp16" if any(folder.glob("unet/*.fp16.*")) else None,
         pipeline_class=reference.pipeline_class,
         limits=Limits(
-            width=_SIDE, height=_SIDE, num_frames=Range(1, 128), max_pixels=reference.limits.max_pixels
+            width=side, height=side, num_frames=Range(1, 128), max_pixels=reference.limits.max_pixels
         ),
         defaults=replace(reference.defaults, height=height, width=width),
         memory_gib=reference.memory_gib,
@@ -31,21 +41,22 @@ def entry_of(folder: Path, reference: CatalogueEntry) -> CatalogueEntry:
     )
 
 
-def _trained_size(folder: Path) -> tuple[int, int] | None:
-    """Height and width in pixels; None where the files do not say, or what no request may ask.
+def _trained_latents(folder: Path) -> tuple[int, int]:
+    """Height and width of what the UNet was trained for; 0 where its file does not say."""
+    match _config(folder / "unet").get("sample_size"):
+        case int() as side:
+            return side, side
+        case [int() as height, int() as width]:
+            return height, width
+    return 0, 0
 
-    ``sample_size`` of the UNet is in latents, of which the VAE makes ``2 ** (len(block_out_channels) - 1)``
-    pixels each (diffusers, ``TextToVideoSDPipeline.__call__`` and ``vae_scale_factor``).
-    """
-    match _config(folder / "unet").get("sample_size"), _config(folder / "vae").get("block_out_channels"):
-        case (int() as side, [*blocks]):
-            latents = (side, side)
-        case ([int() as height, int() as width], [*blocks]):
-            latents = (height, width)
-        case _:
-            return None
-    height, width = (side * 2 ** (len(blocks) - 1) for side in latents)
-    return (height, width) if height in _SIDE and width in _SIDE else None
+
+def _pixels_of_a_latent(folder: Path) -> int | None:
+    """Along one side, diffusers' ``vae_scale_factor``; None where the VAE's file does not say."""
+    match _config(folder / "vae").get("block_out_channels"):
+        case [_, *halvings]:
+            return 2 ** len(halvings)
+    return None
 
 
 def _config(network: Path) -> dict[str, Any]:

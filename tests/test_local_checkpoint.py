@@ -22,6 +22,8 @@ def entry_with(
 def test_the_demo_checkpoint_as_a_folder() -> None:
     entry = Catalogue.create(str(REPOSITORY_ROOT / "checkpoints" / "demo")).default_entry
     assert (entry.defaults.width, entry.defaults.height) == (128, 128)
+    assert 144 in entry.limits.width
+    assert 136 not in entry.limits.width  # Half a latent more.
 
 
 @pytest.mark.parametrize(
