@@ -1,6 +1,7 @@
 """What learns to turn pictures into latents and back: a VAE as a whole, then its encoder or decoder alone."""
 
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class WholeVae(_PictureLearner):
         save_reconstructions(self.vae, sample.with_suffix(".png"))
 
 
-class _PartLearner(_PictureLearner):
+class _PartLearner(_PictureLearner, ABC):
     """One half of a VAE, which learns alone, by Muon; in the end it has its mean weights.
 
     Args:
@@ -112,8 +113,9 @@ class _PartLearner(_PictureLearner):
         self.ema = EMAModel(self.learning.parameters(), decay=0.998, use_ema_warmup=True, power=3 / 4)
         self.optimizer = MuonAndAdamW(part, beside=(convolution,))
 
+    @abstractmethod
     def _loss(self, pixels: torch.Tensor, masks: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
+        """How far the part is from pixels and masks, or from the latents that its teacher sees in them."""
 
     def train_step(self) -> float:
         """One step of the optimizer; returns the loss."""
