@@ -55,7 +55,7 @@ def _pixels_of_a_latent(folder: Path) -> int | None:
     """Along one side, diffusers' ``vae_scale_factor``; None where the VAE's file does not say."""
     match _config(folder / "vae").get("block_out_channels"):
         case [_, *halvings]:
-            return 2 ** len(halvings)
+            return 1 << len(halvings)
     return None
 
 
