@@ -18,9 +18,9 @@ def entry_of(folder: Path, reference: CatalogueEntry) -> CatalogueEntry:
     files do not say, or where no request may ask for it.
     """
     latent = _pixels_of_a_latent(folder)
-    step = max(latent or 0, _LATENT)
+    step = max(latent, _LATENT)
     side = Range(max(16, step), 1024, step)
-    height, width = (count * (latent or 0) for count in _trained_latents(folder))
+    height, width = (count * latent for count in _trained_latents(folder))
     if height not in side or width not in side:
         height, width = reference.defaults.height, reference.defaults.width
     return CatalogueEntry(
@@ -51,12 +51,12 @@ def _trained_latents(folder: Path) -> tuple[int, int]:
     return 0, 0
 
 
-def _pixels_of_a_latent(folder: Path) -> int | None:
-    """Along one side, diffusers' ``vae_scale_factor``; None where the VAE's file does not say."""
+def _pixels_of_a_latent(folder: Path) -> int:
+    """Along one side, diffusers' ``vae_scale_factor``; 0 where the VAE's file does not say."""
     match _config(folder / "vae").get("block_out_channels"):
         case [_, *halvings]:
             return 1 << len(halvings)
-    return None
+    return 0
 
 
 def _config(network: Path) -> dict[str, Any]:
