@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from services.generation.memory import has_bfloat16
 from services.generation.threads import fit_threads
+from training.attention import WrittenOut
 
 
 def choose(name: str) -> torch.device:
@@ -20,15 +20,11 @@ def choose(name: str) -> torch.device:
 
 @contextmanager
 def mixed_precision(device: torch.device) -> Iterator[None]:
-    """bfloat16 on CUDA, and on a CPU that computes in it.
-
-    On a CPU attention is then made of matrix products: back through its fused kernel takes ten times as long
-    as those where sequences are many and short, as along time.
-    """
+    """bfloat16 on CUDA, and on a CPU that computes in it, where attention is then written out."""
     on_cpu = device.type == "cpu"
     enabled = not on_cpu or has_bfloat16()
     with ExitStack() as contexts:
         contexts.enter_context(torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled))
         if on_cpu and enabled:
-            contexts.enter_context(sdpa_kernel(SDPBackend.MATH))
+            contexts.enter_context(WrittenOut())
         yield
