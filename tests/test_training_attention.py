@@ -38,10 +38,12 @@ def test_results_and_gradients_are_torchs(options: dict[str, Any]) -> None:
     torch.testing.assert_close(*gradients)
 
 
-def test_dropout_is_refused() -> None:
+def test_dropout_and_two_masks_are_refused() -> None:
     query = torch.ones(1, 1, 2, 4)
     with pytest.raises(ValueError, match=r"dropout_p: 0\.1 is not accepted"):
         attend(query, query, query, dropout_p=0.1)
+    with pytest.raises(ValueError, match="attn_mask: is not accepted beside is_causal"):
+        attend(query, query, query, torch.ones(2, 2, dtype=torch.bool), is_causal=True)
 
 
 @pytest.mark.parametrize("computes_in_bfloat16", [False, True])

@@ -40,19 +40,20 @@ def attend(
 ) -> torch.Tensor:
     """What scaled_dot_product_attention makes of the same arguments: ``[..., length, C]``.
 
-    Without dropout: raises ValueError for it. A row that is masked as a whole becomes NaN.
+    Raises ValueError for dropout, and for a mask beside ``is_causal``, which torch does not take either. A
+    row that is masked as a whole becomes NaN.
     """
     if dropout_p:
         raise ValueError(f"dropout_p: {dropout_p} is not accepted; accepted value: 0.")
+    if is_causal and attn_mask is not None:
+        raise ValueError("attn_mask: is not accepted beside is_causal.")
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = (query * scale) @ key.transpose(-1, -2)
     if is_causal:
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-        scores = scores.masked_fill(later, -math.inf)
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, -math.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    # The softmax in float32, for which torch has the faster kernel.
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if attn_mask is not None:
+        is_bool = attn_mask.dtype == torch.bool
+        scores = scores.masked_fill(~attn_mask, -math.inf) if is_bool else scores + attn_mask
+    # In float32, for which torch has the faster softmax where rows are short.
     attended: torch.Tensor = scores.softmax(-1, dtype=torch.float32).to(value.dtype) @ value
     return attended
